@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/greenroom-proxy/greenroom/switcher/control"
+)
+
+// completePatience is how long a Tab may take; an edge that is slower, or not
+// there, completes nothing, silently.
+const completePatience = 500 * time.Millisecond
+
+// completeServices completes the services that are not on the line yet.
+func completeServices(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if cmd.Name() == "history" && len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	explicit, _ := cmd.Flags().GetString("socket") // all commands have it
+	ctx, cancel := context.WithTimeout(contextOf(cmd), completePatience)
+	defer cancel()
+	views, err := control.NewClient(control.FindSocket(explicit)).Services(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for i := range views {
+		name := views[i].Name
+		if !slices.Contains(args, name) && !strings.ContainsFunc(name, isUnsafe) {
+			names = append(names, name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// contextOf is for completions that cobra runs without a context.
+func contextOf(cmd *cobra.Command) context.Context {
+	if ctx := cmd.Context(); ctx != nil {
+		return ctx
+	}
+	return context.Background()
+}
+
+func completeColors(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"blue", "green"}, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeSplit completes a service, then a color.
+func completeSplit(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return completeServices(cmd, args, typed)
+	case 1:
+		return []string{"blue=", "green="}, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"context"
+	"iter"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/control"
+)
+
+// edge is what the commands need of a running Greenroom.
+type edge interface {
+	Services(ctx context.Context) ([]switcher.ServiceView, error)
+	View(ctx context.Context, service string) (switcher.ServiceView, error)
+	History(ctx context.Context, service string) ([]switcher.Move, error)
+	Plan(ctx context.Context, req switcher.CutoverRequest) (switcher.Plan, error)
+
+	Cutover(ctx context.Context, req switcher.CutoverRequest) (switcher.Receipt, error)
+	Split(ctx context.Context, req switcher.SplitRequest) (switcher.Receipt, error)
+	Drain(ctx context.Context, req switcher.DrainRequest) (switcher.Receipt, error)
+	Rollback(ctx context.Context, req switcher.RollbackRequest) (switcher.Receipt, error)
+	Abort(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
+	Hold(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
+	Resume(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
+	Lock(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
+	Unlock(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
+
+	// Events yields where the services stand, then every change, until the
+	// loop breaks; the last pair, and only that, has an error.
+	Events(ctx context.Context, services ...string) iter.Seq2[control.Update, error]
+}
+
+var _ edge = (*control.Client)(nil)

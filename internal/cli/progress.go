@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+)
+
+// progress renders how far the move under way on v has come: what it waits
+// for, and for how long. Of a service at rest it is empty.
+func progress(v *switcher.ServiceView, now time.Time) []line {
+	c := v.Cutover
+	if c == nil {
+		return nil
+	}
+	var lines []line
+	if c.Ending != "" {
+		lines = append(lines, label("undone").add(warn, "%s: %s", c.Ending, c.Detail))
+	}
+	switch {
+	case c.Draining != nil:
+		return append(lines, drainLine(c.Draining, now))
+	case c.Held != nil:
+		lines = append(lines, label("held").add(warn, "step %d of %d%s: %s", c.Step, len(c.Ramp)+1, byWhom(c.Held.By), c.Held.Reason))
+	case v.Lock != nil:
+		lines = append(lines, label("locked").add(warn, "stands still%s: %s", byWhom(v.Lock.By), v.Lock.Reason))
+	case !c.NextStep.IsZero() && c.NextStep.After(now):
+		lines = append(lines, label("step").add(plain, "%d of %d, next in %s", c.Step, len(c.Ramp)+1, short(c.NextStep.Sub(now))))
+	}
+	return append(lines, gateLines(c, now)...)
+}
+
+func drainLine(d *switcher.DrainView, now time.Time) line {
+	return label("drain").join(line{inked(d.Color), {plain, " "}}).
+		join(doneBar(d.Initial-d.Inflight, d.Initial, 20)).
+		add(plain, " %d of %d in-flight%s", d.Inflight, d.Initial, drainTimes(d, now))
+}
+
+// gateLines show the gates, while some keep the move waiting.
+func gateLines(c *switcher.CutoverView, now time.Time) (lines []line) {
+	if closedGate(c.Gates) == "" {
+		return nil
+	}
+	for _, g := range c.Gates {
+		lines = append(lines, label("gate").join(verdictLine(g)))
+	}
+	if !c.WaitsUntil.IsZero() {
+		lines = append(lines, label("").add(dim, "gives up in %s", short(c.WaitsUntil.Sub(now))))
+	}
+	return lines
+}
+
+// verdictLine shows what one gate says.
+func verdictLine(g switcher.Verdict) line {
+	s := map[switcher.Decision]style{switcher.Pass: good, switcher.Refuse: bad}[g.Decision]
+	if s == plain {
+		s = warn
+	}
+	l := line{}.add(s, "%-6s", g.Decision).add(plain, " %s", g.Gate)
+	if g.Service != "" {
+		l = l.add(plain, " of %s", g.Service)
+	}
+	return l.add(plain, ": %s", g.Reason)
+}
+
+// liveMove renders the move that a command waits for, to be redrawn.
+func liveMove(views []switcher.ServiceView, id string, since time.Duration, now time.Time) []line {
+	var lines []line
+	for i := range views {
+		v := &views[i]
+		if v.Cutover == nil || v.Cutover.ID != id {
+			continue
+		}
+		if len(lines) == 0 {
+			lines = append(lines, line{{bold, string(v.Cutover.Kind)}}.add(plain, " %s, %s", id, short(since.Truncate(time.Second))))
+		}
+		lines = append(lines, label(v.Name).add(phaseStyle(v.Phase), "%-9s ", v.Phase).
+			join(splitBar(v.Split, 20)).add(plain, " %s", v.Split))
+	}
+	for i := range views {
+		if v := &views[i]; v.Cutover != nil && v.Cutover.ID == id {
+			return append(lines, progress(v, now)...) // one move, one progress
+		}
+	}
+	return lines
+}

@@ -1,0 +1,122 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+)
+
+// A Forwarder sends one request to one upstream and relays what it answers:
+// the seam between choosing an upstream and talking to it. Choosing, counting,
+// retrying and accounting happen on the other side of it, in the handler.
+type Forwarder interface {
+	// Forward makes one attempt at x.Upstream. It returns
+	//   - nil when the response was relayed to its end, or when a tunnel
+	//     took the exchange over (x.Detached reports true);
+	//   - an *AttemptError when nothing was written to w, so that the
+	//     handler may try again or answer with an error of its own;
+	//   - ErrAborted when a part of a response was relayed and the rest
+	//     cannot be: the handler then cuts the client's connection, so that
+	//     a truncated body never looks whole.
+	Forward(w http.ResponseWriter, r *http.Request, x *Exchange) error
+}
+
+// ErrAborted says that a response was cut after its head had been relayed.
+var ErrAborted = errors.New("response aborted after its head was sent")
+
+// Stage tells how far an attempt came before it failed.
+type Stage uint8
+
+const (
+	// StageDial: no connection; the upstream has seen nothing of the request.
+	StageDial Stage = iota
+	// StageSent: the upstream may have seen the request; no byte of a
+	// response head came back.
+	StageSent
+	// StageCanceled: the client went away, or the exchange was cut.
+	StageCanceled
+)
+
+// AttemptError is a failed attempt of which the client has seen nothing.
+type AttemptError struct {
+	Err   error
+	Stage Stage
+	// BodyRead: bytes of the request's body were consumed, so that a
+	// second attempt could not send it whole.
+	BodyRead bool
+	// Timeout: the upstream was too slow (answered as 504, not 502).
+	Timeout bool
+}
+
+func (e *AttemptError) Error() string { return e.Err.Error() }
+func (e *AttemptError) Unwrap() error { return e.Err }
+
+// Exchange is the part of a request that may outlive its handler: a tunnel
+// holds it, and it holds no config. The zero value is not usable; the handler
+// makes one for each request.
+type Exchange struct {
+	// Upstream is the address this attempt dials, in Caddy's form:
+	// "host:port" or "unix//path".
+	Upstream string
+
+	// Status is that of the response relayed to the client, 0 before its
+	// head was. The forwarder sets it; only the handler reads it.
+	Status int
+
+	mu       sync.Mutex
+	cut      func(cause error) // guarded by mu; nil: nothing to cut yet
+	cause    error             // guarded by mu; not nil: was cut
+	detached bool              // guarded by mu
+	finish   func()            // called once, by whoever ends the exchange
+}
+
+// OnCut says how to end the exchange when the deadline of a drain has passed.
+// The latest f counts, and is called at most once; if the exchange has been
+// cut already, at once. A nil f forgets the one before.
+func (x *Exchange) OnCut(f func(cause error)) {
+	x.mu.Lock()
+	x.cut = f
+	cause := x.cause
+	if cause != nil {
+		x.cut = nil
+	}
+	x.mu.Unlock()
+	if cause != nil && f != nil {
+		f(cause)
+	}
+}
+
+// Cut ends the exchange because of cause. Later calls do nothing, and return
+// false.
+func (x *Exchange) Cut(cause error) bool {
+	x.mu.Lock()
+	if x.cause != nil {
+		x.mu.Unlock()
+		return false
+	}
+	x.cause = cause
+	f := x.cut
+	x.cut = nil
+	x.mu.Unlock()
+	if f != nil {
+		f(cause)
+	}
+	return true
+}
+
+// Detach hands the exchange to a tunnel that goes on after the handler has
+// returned. The tunnel calls finish exactly once, when both directions ended;
+// until then the exchange counts as in-flight.
+func (x *Exchange) Detach() (finish func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.detached = true
+	return x.finish
+}
+
+// Detached reports whether a tunnel has taken the exchange over.
+func (x *Exchange) Detached() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.detached
+}

@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// abandonedBodyGrace is how long net/http may go on discarding what a client
+// still sends after its answer: enough for it to read the answer before the
+// connection closes under it, too short to be held by a slow sender.
+const abandonedBodyGrace = time.Second
+
+// failed makes an AttemptError of an err that came before any response head.
+func (a *attempt) failed(err error) error {
+	touched, bodyErr := a.takeBack(true)
+	e := &AttemptError{Stage: a.stageOf(err), BodyRead: touched, Timeout: isTimeout(err)}
+	cause := context.Cause(a.out.Context())
+	switch {
+	case cause != nil && !errors.Is(cause, context.DeadlineExceeded):
+		e.Stage, e.Timeout = StageCanceled, false
+		e.Err = fmt.Errorf("upstream %s: exchange ended before a response: %w", a.x.Upstream, cause)
+	case bodyErr != nil:
+		e.Stage, e.Timeout = StageCanceled, false
+		e.Err = fmt.Errorf("upstream %s: the client's body broke off: %w", a.x.Upstream, bodyErr)
+	default:
+		e.Err = fmt.Errorf("upstream %s: %w", a.x.Upstream, err)
+	}
+	return e
+}
+
+// stageOf tells whether the upstream can have seen anything. A dial error after
+// a connection had been used is still StageDial: a transport dials again only
+// when nothing was written, or for a request that may be repeated.
+func (a *attempt) stageOf(err error) Stage {
+	var dial reverseproxy.DialError
+	if errors.As(err, &dial) || a.connecting.Load() {
+		return StageDial
+	}
+	return StageSent
+}
+
+// isTimeout sees through reverseproxy.DialError by its text, since that type
+// neither unwraps nor says Timeout.
+func isTimeout(err error) bool {
+	var t net.Error
+	if errors.As(err, &t) && t.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	var dial reverseproxy.DialError
+	return errors.As(err, &dial) && strings.HasSuffix(dial.Error(), os.ErrDeadlineExceeded.Error())
+}
+
+// aborted makes the error for a response that cannot be relayed to its end.
+func (a *attempt) aborted(what string, err error) error {
+	if cause := context.Cause(a.out.Context()); cause != nil {
+		err = cause
+	}
+	return fmt.Errorf("%w: upstream %s: %s: %w", ErrAborted, a.x.Upstream, what, err)
+}
+
+// takeBack ends the transport's hold on the request's body. An HTTP/1
+// connection on which an unfinished body was cut short must not be used again,
+// or net/http would read the rest of it as the next request: while no head has
+// been written, unheaded adds the field that closes it.
+func (a *attempt) takeBack(unheaded bool) (touched bool, err error) {
+	if a.body == nil {
+		return false, nil
+	}
+	touched, err = a.body.release(func() error { return a.rc.SetReadDeadline(longAgo) })
+	if a.body.complete.Load() || a.r.ProtoMajor != 1 || unheaded && !touched {
+		return touched, err
+	}
+	if unheaded {
+		a.w.Header().Set("Connection", "close")
+	}
+	_ = a.rc.SetReadDeadline(time.Now().Add(abandonedBodyGrace))
+	return touched, err
+}

@@ -1,0 +1,186 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/net/http/httpguts"
+)
+
+// request builds the outgoing request. It shares values, but no map, with r.
+func (a *attempt) request(ctx context.Context, host string) *http.Request {
+	out := a.r.WithContext(ctx)
+	u := *a.r.URL
+	u.Scheme = "" // the transport chooses, not the client's absolute-form
+	u.Host = host
+	out.URL = &u
+	out.Close = false
+	out.Header = a.requestHeader()
+	a.attachBody(out)
+	if a.ws == wsExtended {
+		out.Method = http.MethodGet
+		out.ContentLength = 0
+	}
+	if a.f.ops != nil {
+		out.Header = out.Header.Clone() // the operations may edit values in place
+		a.f.ops.ApplyToRequest(out)
+	}
+	return out
+}
+
+// attachBody gives out the client's body, or none: a nil Body lets a transport
+// repeat the request by itself on a connection that died while idle.
+func (a *attempt) attachBody(out *http.Request) {
+	r := a.r
+	if a.ws != wsNone || !hasBody(r) {
+		out.Body, out.Trailer = nil, nil
+		return
+	}
+	a.body = &requestBody{src: r.Body, size: -1}
+	if r.ProtoMajor == 1 {
+		a.body.size = r.ContentLength
+		// Let the response begin while the request still comes in; without
+		// this net/http reads the rest of the body first.
+		_ = a.rc.EnableFullDuplex()
+		if httpguts.HeaderValuesContainsToken(r.Header["Expect"], "100-continue") {
+			a.body.before = a.sendContinue
+		}
+	}
+	out.Body = a.body
+	out.GetBody = a.body.rewind
+	if len(r.Trailer) > 0 {
+		// The server fills in this map when the body ends. HTTP/1 carries
+		// trailers in chunked framing only (RFC 9112 §7.1.2).
+		out.ContentLength = -1
+		delete(out.Header, "Content-Length")
+	}
+}
+
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
+}
+
+// requestHeader makes the fields that go upstream.
+func (a *attempt) requestHeader() http.Header {
+	in := a.r.Header
+	trusted, _ := caddyhttp.GetVar(a.r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	out := make(http.Header, len(in)+6)
+	listed := connectionFields(in)
+	for k, vv := range in {
+		if hopByHop(k) || slices.Contains(listed, k) || k[0] == ':' || !trusted && claimsOrigin(k) {
+			continue
+		}
+		out[k] = vv
+	}
+	if httpguts.HeaderValuesContainsToken(in["Te"], "trailers") {
+		out["Te"] = []string{"trailers"} // the one coding a proxy may pass on unchanged
+	}
+	if _, ok := out["User-Agent"]; !ok {
+		out["User-Agent"] = nil // or the transport invents one
+	}
+	if a.r.TLS != nil && !a.r.TLS.HandshakeComplete {
+		out["Early-Data"] = []string{"1"} // RFC 8470 §5.1
+	}
+	setForwarded(out, a.r, trusted)
+	out["Via"] = append(slices.Clip(out["Via"]), a.f.via.of(a.r))
+	if a.ws != wsNone {
+		setWebSocketHeader(out, a.ws)
+	}
+	return out
+}
+
+// hopByHop reports whether a field, in canonical form, is for one connection
+// only (RFC 9110 §7.6.1). Alt-Svc is among them because it would lead clients
+// past us to the upstream it came from.
+func hopByHop(field string) bool {
+	switch field {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+		"Proxy-Authenticate", "Proxy-Authorization", "Alt-Svc":
+		return true
+	}
+	return false
+}
+
+// connectionFields lists, in canonical form, what Connection names besides.
+func connectionFields(h http.Header) []string {
+	var fields []string
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); name != "" && name != "Close" {
+				fields = append(fields, name)
+			}
+		}
+	}
+	return fields
+}
+
+// claimsOrigin reports whether a field says who the client is, or what it asked
+// for, in a way that upstreams tend to believe. Such fields count only from a
+// trusted proxy. CGI-like upstreams cannot tell "_" from "-", so neither do we.
+func claimsOrigin(field string) bool {
+	if strings.IndexByte(field, '_') >= 0 {
+		field = http.CanonicalHeaderKey(strings.ReplaceAll(field, "_", "-"))
+	}
+	switch field {
+	case "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port",
+		"X-Forwarded-Server", "X-Forwarded-Prefix", "X-Original-Url", "X-Rewrite-Url", "X-Real-Ip", "True-Client-Ip":
+		return true
+	}
+	return false
+}
+
+// setForwarded writes X-Forwarded-For, -Proto and -Host. What a trusted proxy
+// said before is in out, and is kept: the chain grows by the peer's address.
+func setForwarded(out http.Header, r *http.Request, trusted bool) {
+	if peer := peerIP(r.RemoteAddr); peer != "" {
+		if prior := strings.Join(out["X-Forwarded-For"], ", "); prior != "" {
+			peer = prior + ", " + peer
+		}
+		out["X-Forwarded-For"] = []string{peer}
+	}
+	if !trusted || out.Get("X-Forwarded-Proto") == "" {
+		proto := "http"
+		if r.TLS != nil {
+			proto = "https"
+		}
+		out["X-Forwarded-Proto"] = []string{proto}
+	}
+	if !trusted || out.Get("X-Forwarded-Host") == "" {
+		out["X-Forwarded-Host"] = []string{r.Host}
+	}
+}
+
+// peerIP is the IP of a RemoteAddr, without zone; "" when there is none, as
+// with a unix socket, whose peer is "@".
+func peerIP(remoteAddr string) string {
+	host, _, err := net.SplitHostPort(remoteAddr)
+	if err != nil {
+		return ""
+	}
+	host, _, _ = strings.Cut(host, "%")
+	return host
+}
+
+// viaNames are our Via entries, by the protocol in which a request was
+// received (RFC 9110 §7.6.3).
+type viaNames struct{ v10, v11, v2, v3 string }
+
+func newViaNames(name string) viaNames {
+	return viaNames{"1.0 " + name, "1.1 " + name, "2.0 " + name, "3.0 " + name}
+}
+
+func (v *viaNames) of(r *http.Request) string {
+	switch {
+	case r.ProtoMajor == 3:
+		return v.v3
+	case r.ProtoMajor == 2:
+		return v.v2
+	case r.ProtoAtLeast(1, 1):
+		return v.v11
+	}
+	return v.v10
+}

@@ -1,0 +1,213 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// transportForwarder forwards through a Caddy http.reverse_proxy.transport
+// module: whatever such a module can reach (TLS, HTTP/2, h2c, unix sockets,
+// FastCGI), it can. It keeps nothing of a request after Forward has returned,
+// and the module may be cleaned up while exchanges run: they go on.
+type transportForwarder struct {
+	rt            http.RoundTripper
+	via           viaNames
+	tunnelLinger  time.Duration
+	ops           *headers.HeaderOps // what the transport wants set; nil: nothing
+	proxyProtocol bool
+	targets       targetCache
+}
+
+var _ Forwarder = (*transportForwarder)(nil)
+
+// forwardOptions are the settings of a transportForwarder. The zero value
+// stands for the defaults.
+type forwardOptions struct {
+	// ViaName is our pseudonym in Via. Default: "greenroom".
+	ViaName string
+	// TunnelLinger bounds how long one direction of a tunnel goes on after
+	// the other has ended. Default: one minute.
+	TunnelLinger time.Duration
+}
+
+// newTransportForwarder makes a Forwarder of rt, which must be provisioned.
+func newTransportForwarder(rt http.RoundTripper, opts forwardOptions) (*transportForwarder, error) {
+	if opts.ViaName == "" {
+		opts.ViaName = "greenroom"
+	}
+	if opts.TunnelLinger == 0 {
+		opts.TunnelLinger = time.Minute
+	}
+	f := &transportForwarder{rt: rt, via: newViaNames(opts.ViaName), tunnelLinger: opts.TunnelLinger}
+	if p, ok := rt.(reverseproxy.ProxyProtocolTransport); ok {
+		f.proxyProtocol = p.ProxyProtocolEnabled()
+	}
+	if h, ok := rt.(reverseproxy.RequestHeaderOpsTransport); ok {
+		f.ops = h.RequestHeaderOps()
+		if err := f.ops.Provision(caddy.Context{}); err != nil {
+			return nil, fmt.Errorf("header operations of the transport: %w", err)
+		}
+	}
+	return f, nil
+}
+
+// Forward implements Forwarder.
+func (f *transportForwarder) Forward(w http.ResponseWriter, r *http.Request, x *Exchange) error {
+	to, err := f.targets.get(x.Upstream)
+	if err != nil {
+		return &AttemptError{Err: fmt.Errorf("upstream %s: %w", x.Upstream, err), Stage: StageDial}
+	}
+	a := f.begin(w, r, x, to)
+	defer a.end()
+
+	res, err := f.rt.RoundTrip(a.out)
+	if err != nil {
+		return a.failed(err)
+	}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return a.switched(res)
+	}
+	if a.ws == wsExtended && res.StatusCode/100 == 2 {
+		// A 2xx would tell the client that its tunnel stands (RFC 8441 §5).
+		_ = res.Body.Close()
+		return a.failed(fmt.Errorf("answered %d instead of switching to WebSocket", res.StatusCode))
+	}
+	return a.relay(res)
+}
+
+// attempt is one call of Forward.
+type attempt struct {
+	f    *transportForwarder
+	w    http.ResponseWriter
+	rc   *http.ResponseController
+	r    *http.Request
+	x    *Exchange
+	out  *http.Request
+	ws   webSocketKind
+	body *requestBody // nil: no body is sent
+
+	cancel context.CancelCauseFunc // of out's context
+	unlink func() bool             // unties that from r's context; nil: it is a child of r's
+	kept   bool                    // a tunnel has taken over: no cancel
+
+	connecting atomic.Bool // the transport is looking for a connection
+
+	mu    sync.Mutex
+	phase attemptPhase // guarded by mu
+	hints int          // guarded by mu; interim responses relayed
+}
+
+type attemptPhase uint8
+
+const (
+	phaseWaiting  attemptPhase = iota // for the head of the response
+	phaseRelaying                     // a head is being written, or was
+	phaseEnded                        // w must not be touched any more
+)
+
+func (f *transportForwarder) begin(w http.ResponseWriter, r *http.Request, x *Exchange, to *target) *attempt {
+	a := &attempt{f: f, w: w, rc: http.NewResponseController(w), r: r, x: x, ws: webSocketRequest(r)}
+	parent := r.Context()
+	if a.ws != wsNone {
+		// net/http ends a request's context when its handler returns; a
+		// tunnel goes on. The tie is cut when the tunnel takes over.
+		parent = context.WithoutCancel(parent)
+	}
+	ctx, cancel := context.WithCancelCause(parent)
+	if a.ws != wsNone {
+		a.unlink = context.AfterFunc(r.Context(), func() { cancel(context.Cause(r.Context())) })
+	}
+	a.cancel = cancel
+	tc := f.transportContext(ctx, a, to)
+	a.out = a.request(httptrace.WithClientTrace(tc, &httptrace.ClientTrace{
+		GetConn:        func(string) { a.connecting.Store(true) },
+		GotConn:        func(httptrace.GotConnInfo) { a.connecting.Store(false) },
+		Got1xxResponse: a.interim,
+	}), tc.urlHost(to))
+	x.OnCut(a.cut)
+	return a
+}
+
+// end makes sure that nothing of the attempt reaches w after Forward returned.
+func (a *attempt) end() {
+	a.enter(phaseEnded)
+	if a.kept {
+		return
+	}
+	a.x.OnCut(nil)
+	if a.unlink != nil {
+		a.unlink()
+	}
+	a.cancel(nil)
+}
+
+func (a *attempt) enter(p attemptPhase) {
+	a.mu.Lock()
+	a.phase = p
+	a.mu.Unlock()
+}
+
+// cut ends the exchange: the upstream's side at once, and a client that does
+// not read, which would hold us in a Write.
+func (a *attempt) cut(cause error) {
+	a.cancel(cause)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.phase == phaseRelaying {
+		_ = a.rc.SetWriteDeadline(longAgo)
+	}
+}
+
+// maxInterim bounds the interim responses to one request; the transport has
+// no bound of its own once they are passed to us.
+const maxInterim = 32
+
+// interim relays a 1xx response (RFC 9110 §15.2). It is called on the
+// transport's goroutine, perhaps after RoundTrip has returned.
+func (a *attempt) interim(code int, header textproto.MIMEHeader) error {
+	if code == http.StatusContinue {
+		return nil // the server sends its own when the body is first read
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.hints++; a.hints > maxInterim {
+		return fmt.Errorf("more than %d interim responses", maxInterim)
+	}
+	a.writeInterimLocked(code, http.Header(header))
+	return nil
+}
+
+// sendContinue answers Expect: 100-continue. net/http would do it by itself
+// in the body's first Read, but does not order that with other 1xx responses.
+func (a *attempt) sendContinue() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.writeInterimLocked(http.StatusContinue, nil)
+}
+
+// writeInterimLocked sends a 1xx with header alone: the fields set on w so far
+// belong to the final response.
+func (a *attempt) writeInterimLocked(code int, header http.Header) {
+	if a.phase != phaseWaiting || !a.r.ProtoAtLeast(1, 1) {
+		return // HTTP/1.0 knows no 1xx (RFC 9110 §15.2)
+	}
+	h := a.w.Header()
+	final := h.Clone()
+	clear(h)
+	copyResponseHeader(h, header)
+	a.w.WriteHeader(code)
+	clear(h)
+	for k, vv := range final {
+		h[k] = vv
+	}
+}

@@ -1,0 +1,23 @@
+// Greenroom is an edge proxy that holds a blue and a green pool of upstreams
+// for each service, and moves traffic between them without anyone watching
+// noticing. It is Caddy with the modules of the package proxy and the commands
+// of internal/cli.
+package main
+
+// WebSockets over HTTP/2 (RFC 8441).
+//go:debug http2xconnect=1
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/greenroom-proxy/greenroom/internal/cli"
+	_ "github.com/greenroom-proxy/greenroom/proxy"
+)
+
+func main() {
+	caddy.CustomBinaryName = "greenroom"
+	cli.Register()
+	caddycmd.Main()
+}

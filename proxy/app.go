@@ -1,0 +1,166 @@
+package proxy
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+)
+
+func init() { caddy.RegisterModule(App{}) }
+
+// App is the Caddy app that holds the services. Handlers of the type
+// blue_green serve them.
+type App struct {
+	// Where the state of all services is kept, so that it survives a
+	// restart. One edge uses a directory at a time; it cannot change in a
+	// reload. Default: greenroom in Caddy's data directory.
+	StateDir string `json:"state_dir,omitempty"`
+
+	// The control socket.
+	Control *Control `json:"control,omitempty"`
+
+	// The services by name: lowercase letters, digits, dots, dashes and
+	// underscores, at most 63.
+	Services map[string]*Service `json:"services,omitempty"`
+
+	edges   map[string]*edge
+	runtime *runtime
+	ctx     caddy.Context
+	events  *caddyevents.App
+	log     *slog.Logger
+	loaded  time.Time
+}
+
+// edge is one service as one config wants it served.
+type edge struct {
+	name      string
+	config    *Service
+	pools     PoolSource
+	checks    checkSet
+	forwarder Forwarder
+	service   *switcher.Service
+	runtime   *runtime
+	budget    *budget
+	outcomes  *outcomes
+}
+
+// CaddyModule implements caddy.Module.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "greenroom", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision implements caddy.Provisioner. It touches no file and no socket.
+func (app *App) Provision(ctx caddy.Context) error {
+	app.ctx, app.log, app.loaded = ctx, ctx.Slogger(), time.Now()
+	if app.StateDir == "" {
+		app.StateDir = defaultStateDir()
+	}
+	var err error
+	if app.StateDir, err = filepath.Abs(app.StateDir); err != nil {
+		return fmt.Errorf("state_dir: %w", err)
+	}
+	if app.Control == nil {
+		app.Control = new(Control)
+	}
+	if err := app.Control.provision(app.StateDir); err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	events, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	app.events = events.(*caddyevents.App)
+	if app.runtime, err = loadRuntime(); err != nil {
+		return err
+	}
+	if err := app.runtime.metrics.register(ctx.GetMetricsRegistry()); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	app.edges = make(map[string]*edge, len(app.Services))
+	for _, name := range slices.Sorted(maps.Keys(app.Services)) {
+		if app.edges[name], err = app.edge(ctx, name, app.Services[name]); err != nil {
+			return fmt.Errorf("service %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (app *App) edge(ctx caddy.Context, name string, s *Service) (*edge, error) {
+	if !serviceName.MatchString(name) {
+		return nil, fmt.Errorf("the name must match %s", serviceName)
+	}
+	if s == nil {
+		return nil, fmt.Errorf("no settings")
+	}
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	if err := s.Preview.provision(caddy.NewReplacer()); err != nil {
+		return nil, err
+	}
+	rt := app.runtime
+	e := &edge{
+		name: name, config: s, service: rt.switcher.Service(name), runtime: rt,
+		budget: rt.budget(name), outcomes: rt.metrics.of(name),
+	}
+	var err error
+	if e.checks, err = buildChecks(s.Checks); err != nil {
+		return nil, err
+	}
+	if s.PoolsRaw == nil {
+		return nil, fmt.Errorf("no pools: name upstreams, or a file")
+	}
+	pools, err := ctx.LoadModule(s, "PoolsRaw")
+	if err != nil {
+		return nil, fmt.Errorf("pools: %w", err)
+	}
+	e.pools = pools.(PoolSource)
+	e.forwarder, err = s.loadForwarder(ctx)
+	return e, err
+}
+
+func (s *Service) loadForwarder(ctx caddy.Context) (Forwarder, error) {
+	if s.TransportRaw == nil {
+		s.TransportRaw = caddyconfig.JSONModuleObject(reverseproxy.HTTPTransport{}, "protocol", "http", nil)
+	}
+	transport, err := ctx.LoadModule(s, "TransportRaw")
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	return newTransportForwarder(transport.(http.RoundTripper), forwardOptions{})
+}
+
+// Start implements caddy.App: the config comes into force.
+func (app *App) Start() error { return app.runtime.start(app) }
+
+// Stop implements caddy.App.
+func (app *App) Stop() error { return app.runtime.withdraw(app) }
+
+// Cleanup implements caddy.CleanerUpper.
+func (app *App) Cleanup() error {
+	if app.runtime == nil {
+		return nil
+	}
+	_, err := runtimes.Delete(runtimeKey)
+	return err
+}
+
+func (app *App) names() string { return strings.Join(slices.Sorted(maps.Keys(app.Services)), ", ") }
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,268 @@
+package proxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+)
+
+// unmarshal reads the block of a service:
+//
+//	service <name> {
+//		active blue|green
+//		blue   <address> [<weight>] [{
+//			<address> [<weight>] [<key>=<value>…]
+//		}]
+//		green  …
+//		pools  <source> …
+//		health [blue|green] http|tcp|grpc …
+//		balance least_inflight|round_robin|hash
+//		sticky client_ip|none|cookie|header|query [<name>] [<max age>]
+//		preview { header|cookie <name> <secret>; host <name>… }
+//		ramp <steps>
+//		min_healthy <share>
+//		soak|gate_timeout|drain_timeout <duration>
+//		retries|retry_percent|retries_per_second <n>
+//		eject <connect errors> [<duration>]
+//		color_header <name>
+//		allow_ambiguous_paths
+//		transport <module> …
+//	}
+func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
+	s.Retry = new(Retry)
+	var static *StaticPools
+	pool := func(into func() *[]switcher.Upstream) reader {
+		return func(d *caddyfile.Dispenser) error {
+			if static == nil {
+				static = new(StaticPools)
+			}
+			return readPool(d, into())
+		}
+	}
+	err := options{
+		"active":                text(&s.Active),
+		"blue":                  pool(func() *[]switcher.Upstream { return &static.Blue }),
+		"green":                 pool(func() *[]switcher.Upstream { return &static.Green }),
+		"pools":                 module("greenroom.pools", "source", &s.PoolsRaw),
+		"transport":             module("http.reverse_proxy.transport", "protocol", &s.TransportRaw),
+		"health":                s.readCheck,
+		"balance":               text(&s.Balance),
+		"sticky":                s.readSticky,
+		"preview":               s.readPreview,
+		"ramp":                  text(&s.Ramp),
+		"min_healthy":           share(&s.MinHealthy),
+		"soak":                  duration(&s.Soak),
+		"gate_timeout":          duration(&s.GateTimeout),
+		"drain_timeout":         duration(&s.DrainTimeout),
+		"retries":               optionalNumber(&s.Retry.Attempts),
+		"retry_percent":         optionalNumber(&s.Retry.BudgetPercent),
+		"retries_per_second":    optionalNumber(&s.Retry.BudgetMin),
+		"eject":                 s.readEject,
+		"color_header":          text(&s.ColorHeader),
+		"allow_ambiguous_paths": on(&s.AllowAmbiguousPaths),
+	}.read(d, "health")
+	if err != nil {
+		return err
+	}
+	if *s.Retry == (Retry{}) {
+		s.Retry = nil
+	}
+	if static == nil {
+		return nil
+	}
+	if s.PoolsRaw != nil {
+		return d.Err("the pools come from the config (blue, green) or from a source (pools), not from both")
+	}
+	s.PoolsRaw = caddyconfig.JSONModuleObject(static, "source", "static", nil)
+	return nil
+}
+
+// module reads "<option> <name> …" into a module of the namespace.
+func module(namespace, inlineKey string, into *json.RawMessage) reader {
+	return func(d *caddyfile.Dispenser) error {
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		name := d.Val()
+		unmarshaler, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
+		if err != nil {
+			return err
+		}
+		*into = caddyconfig.JSONModuleObject(unmarshaler, inlineKey, name, nil)
+		return nil
+	}
+}
+
+// readPool reads the upstreams of one color, on its line or in its block.
+func readPool(d *caddyfile.Dispenser, into *[]switcher.Upstream) error {
+	for _, address := range d.RemainingArgs() {
+		*into = append(*into, switcher.Upstream{Address: address})
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		u := switcher.Upstream{Address: d.Val()}
+		for _, arg := range d.RemainingArgs() {
+			if err := readUpstreamArg(&u, arg); err != nil {
+				return d.WrapErr(err)
+			}
+		}
+		*into = append(*into, u)
+	}
+	for _, u := range *into {
+		if err := u.Validate(); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	return nil
+}
+
+func readUpstreamArg(u *switcher.Upstream, arg string) error {
+	if key, value, ok := strings.Cut(arg, "="); ok {
+		if u.Meta == nil {
+			u.Meta = make(map[string]string)
+		}
+		u.Meta[key] = value
+		return nil
+	}
+	weight, err := strconv.Atoi(arg)
+	if err != nil || weight < 1 || weight > switcher.MaxWeight {
+		return fmt.Errorf("upstream %q: %q is neither a weight (1 to %d) nor key=value", u.Address, arg, switcher.MaxWeight)
+	}
+	u.Weight = weight
+	return nil
+}
+
+// readCheck reads "health [blue|green] http [<path>]", "… tcp" or
+// "… grpc [<service>]", each with a block of options.
+func (s *Service) readCheck(d *caddyfile.Dispenser) error {
+	c := new(Check)
+	args := d.RemainingArgs()
+	if len(args) > 0 && (args[0] == "blue" || args[0] == "green") {
+		c.Color, args = args[0], args[1:]
+	}
+	if len(args) == 0 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	c.Type = args[0]
+	if len(args) == 2 {
+		switch c.Type {
+		case "http":
+			c.Path = args[1]
+		case "grpc":
+			c.Service = args[1]
+		default:
+			return d.Errf("a %s check takes no argument %q", c.Type, args[1])
+		}
+	}
+	s.Checks = append(s.Checks, c)
+	return c.options().read(d, "header")
+}
+
+func (c *Check) options() options {
+	return options{
+		"name":        text(&c.Name),
+		"interval":    duration(&c.Interval),
+		"timeout":     duration(&c.Timeout),
+		"jitter":      share(&c.Jitter),
+		"rise":        number(&c.Rise),
+		"fall":        number(&c.Fall),
+		"hold_min":    duration(&c.HoldMin),
+		"hold_max":    duration(&c.HoldMax),
+		"flap_window": duration(&c.FlapWindow),
+		"method":      text(&c.Method),
+		"host":        text(&c.Host),
+		"status":      text(&c.Status),
+		"body":        text(&c.Body),
+		"header": func(d *caddyfile.Dispenser) error {
+			var name, value string
+			if !d.AllArgs(&name, &value) {
+				return d.ArgErr()
+			}
+			if c.Headers == nil {
+				c.Headers = make(http.Header)
+			}
+			c.Headers.Add(name, value)
+			return nil
+		},
+		"tls": func(d *caddyfile.Dispenser) error {
+			c.TLS = new(CheckTLS)
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			return options{
+				"server_name":          text(&c.TLS.ServerName),
+				"ca":                   text(&c.TLS.CA),
+				"insecure_skip_verify": on(&c.TLS.InsecureSkipVerify),
+			}.read(d)
+		},
+	}
+}
+
+// readSticky reads "sticky <by> [<name> [<max age>]]".
+func (s *Service) readSticky(d *caddyfile.Dispenser) error {
+	s.Sticky = new(Sticky)
+	if !d.Args(&s.Sticky.By) {
+		return d.ArgErr()
+	}
+	if d.NextArg() {
+		s.Sticky.Name = d.Val()
+	}
+	if d.NextArg() {
+		d.Prev()
+		return duration(&s.Sticky.MaxAge)(d)
+	}
+	return nil
+}
+
+// readPreview reads the block of preview.
+func (s *Service) readPreview(d *caddyfile.Dispenser) error {
+	p := new(Preview)
+	s.Preview = p
+	carrier := func(name *string) reader {
+		return func(d *caddyfile.Dispenser) error {
+			var secret string
+			if !d.AllArgs(name, &secret) {
+				return d.ArgErr()
+			}
+			if p.Secret != "" && p.Secret != secret {
+				return d.Err("header and cookie carry the same secret")
+			}
+			p.Secret = secret
+			return nil
+		}
+	}
+	return options{
+		"header": carrier(&p.Header),
+		"cookie": carrier(&p.Cookie),
+		"host": func(d *caddyfile.Dispenser) error {
+			if p.Hosts = append(p.Hosts, d.RemainingArgs()...); len(p.Hosts) == 0 {
+				return d.ArgErr()
+			}
+			return nil
+		},
+	}.read(d)
+}
+
+// readEject reads "eject <connect errors> [<duration>]".
+func (s *Service) readEject(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return d.Errf("eject %q: want a number of connect errors", args[0])
+	}
+	s.Retry.EjectAfter = &n
+	if len(args) == 2 {
+		d.Prev()
+		return duration(&s.Retry.EjectFor)(d)
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+const copyBufferSize = 32 << 10
+
+// copyBuffers holds *[copyBufferSize]byte, lent while bytes move.
+var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
+
+// relay passes on a final response.
+func (a *attempt) relay(res *http.Response) error {
+	a.enter(phaseRelaying)
+	announced := a.writeHead(res)
+	readErr, writeErr := a.copyBody(res)
+	_ = res.Body.Close() // also completes res.Trailer
+	_, _ = a.takeBack(false)
+	switch {
+	case writeErr != nil:
+		return a.aborted("writing to the client", writeErr)
+	case readErr != nil:
+		_ = a.rc.Flush() // what did come belongs to the client
+		return a.aborted("reading the response", readErr)
+	}
+	h := a.w.Header()
+	for k, vv := range res.Trailer {
+		if !slices.Contains(announced, k) {
+			k = http.TrailerPrefix + k
+		}
+		h[k] = vv
+	}
+	return nil
+}
+
+// writeHead writes status and fields, and returns the trailers it announced.
+func (a *attempt) writeHead(res *http.Response) (announced []string) {
+	h := a.w.Header()
+	copyResponseHeader(h, res.Header)
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // or the server guesses one
+	}
+	for k := range res.Trailer {
+		announced = append(announced, k)
+	}
+	if announced != nil {
+		h["Trailer"] = []string{strings.Join(announced, ", ")}
+	}
+	if a.r.ProtoMajor == 1 && a.body != nil && !a.body.complete.Load() {
+		// An early answer: whether the rest of the body ever comes is open,
+		// so this connection ends with the response (RFC 9112 §9.6).
+		h["Connection"] = []string{"close"}
+	}
+	a.w.WriteHeader(res.StatusCode)
+	return announced
+}
+
+// copyBody copies until the body ends, and tells the side that failed.
+func (a *attempt) copyBody(res *http.Response) (readErr, writeErr error) {
+	if res.Body == http.NoBody {
+		return nil, nil
+	}
+	flush := res.ContentLength < 0 || isEventStream(res.Header)
+	if flush {
+		if err := a.flush(); err != nil {
+			return nil, err
+		}
+	}
+	buf := copyBuffers.Get().(*[copyBufferSize]byte)
+	defer copyBuffers.Put(buf)
+	for {
+		n, err := res.Body.Read(buf[:])
+		if n > 0 {
+			if _, werr := a.w.Write(buf[:n]); werr != nil {
+				return nil, werr
+			}
+		}
+		if err == io.EOF {
+			return nil, nil
+		}
+		if err != nil {
+			return err, nil
+		}
+		if flush && n > 0 {
+			if err := a.flush(); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// flush ignores only that a writer cannot flush at all.
+func (a *attempt) flush() error {
+	if err := a.rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+func isEventStream(h http.Header) bool {
+	const eventStream = "text/event-stream"
+	ct := h.Get("Content-Type")
+	return len(ct) >= len(eventStream) && strings.EqualFold(ct[:len(eventStream)], eventStream)
+}
+
+// copyResponseHeader adds the end-to-end fields of src to those in dst. Only
+// Server replaces: the server in front put its own name there, and the field
+// names the origin (RFC 9110 §10.2.4).
+func copyResponseHeader(dst, src http.Header) {
+	listed := connectionFields(src)
+	for k, vv := range src {
+		if hopByHop(k) || slices.Contains(listed, k) {
+			continue
+		}
+		if prior, ok := dst[k]; ok && k != "Server" {
+			vv = append(slices.Clip(prior), vv...)
+		}
+		dst[k] = vv
+	}
+}

@@ -1,0 +1,89 @@
+package proxy
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+)
+
+// ledger knows every exchange under way, so that a drain can cut what is left
+// at its deadline. It is split into parts that cores seldom share.
+type ledger struct{ parts [32]ledgerPart }
+
+type ledgerPart struct {
+	mu   sync.Mutex
+	head *entry // guarded by mu; a doubly linked list
+	_    [112]byte
+}
+
+// entry is an exchange and what it counts on: everything that must be given
+// back when it ends, and nothing of any config.
+type entry struct {
+	Exchange
+	service  string
+	lease    switcher.Lease
+	endpoint *switcher.Endpoint
+
+	part       *ledgerPart
+	prev, next *entry // guarded by part.mu
+}
+
+// open begins an exchange with endpoint, on a lease that it will release.
+func (l *ledger) open(service string, lease switcher.Lease, endpoint *switcher.Endpoint) *entry {
+	e := &entry{service: service, lease: lease, endpoint: endpoint, part: &l.parts[rand.Uint32()%uint32(len(l.parts))]}
+	e.Upstream = endpoint.Address()
+	e.finish = e.close
+	endpoint.Begin()
+	e.part.mu.Lock()
+	defer e.part.mu.Unlock()
+	if e.next = e.part.head; e.next != nil {
+		e.next.prev = e
+	}
+	e.part.head = e
+	return e
+}
+
+// close ends the exchange: once, by the handler or by the tunnel.
+func (e *entry) close() {
+	e.part.mu.Lock()
+	if e.prev != nil {
+		e.prev.next = e.next
+	} else {
+		e.part.head = e.next
+	}
+	if e.next != nil {
+		e.next.prev = e.prev
+	}
+	e.part.mu.Unlock()
+	e.endpoint.End()
+	e.lease.Release()
+}
+
+// errDrained is why an exchange was cut.
+var errDrained = errors.New("cut at the deadline of a drain")
+
+// evict cuts all exchanges of a color and returns how many there were.
+// It does not wait for them.
+func (l *ledger) evict(service string, c switcher.Color) (n int) {
+	for i := range l.parts {
+		for _, e := range l.parts[i].of(service, c) {
+			if e.Cut(errDrained) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (p *ledgerPart) of(service string, c switcher.Color) (list []*entry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e := p.head; e != nil; e = e.next {
+		if e.service == service && e.lease.Color == c {
+			list = append(list, e)
+		}
+	}
+	return list
+}

@@ -1,0 +1,200 @@
+package proxy
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+)
+
+// metrics are the collectors of the process. Caddy makes a new registry for
+// each config, so that they are registered again with each, and counted on.
+//
+// The labels are bounded: services come from the config, and all the others
+// are from closed sets.
+type metrics struct {
+	requests  *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+	retries   *prometheus.CounterVec
+	cutovers  *prometheus.CounterVec
+	moves     *prometheus.HistogramVec
+	drains    *prometheus.HistogramVec
+	evictions *prometheus.CounterVec
+	gauges    gauges
+}
+
+func newMetrics(rt *runtime) *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "greenroom", Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "greenroom", Name: name, Help: help, Buckets: buckets,
+		}, labels)
+	}
+	slow := []float64{0.1, 1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 6 * 3600}
+	return &metrics{
+		requests:  counter("requests_total", "Requests by the color that answered; 0xx: no answer was relayed.", "service", "color", "class"),
+		seconds:   histogram("request_duration_seconds", "Time until the response was relayed to its end; tunnels until their head.", prometheus.DefBuckets, "service", "color", "class"),
+		retries:   counter("retries_total", "Requests tried again at another upstream.", "service"),
+		cutovers:  counter("moves_total", "Ended moves by kind and result.", "service", "kind", "result"),
+		moves:     histogram("move_duration_seconds", "Time from a command to the end of its move, drain included.", slow, "service", "kind"),
+		drains:    histogram("drain_duration_seconds", "Time until a color that lost its traffic was idle.", slow, "service"),
+		evictions: counter("evicted_total", "Exchanges cut at the deadline of a drain.", "service", "color"),
+		gauges:    gauges{rt},
+	}
+}
+
+func (m *metrics) register(registry *prometheus.Registry) error {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.retries, m.cutovers, m.moves, m.drains, m.evictions, m.gauges} {
+		if err := registry.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// event counts ended moves; it is called for each event of the switcher.
+func (m *metrics) event(e switcher.Event) {
+	if e.Type != switcher.EventEnd {
+		return
+	}
+	m.cutovers.WithLabelValues(e.Service, string(e.Kind), string(e.Result)).Inc()
+	m.moves.WithLabelValues(e.Service, string(e.Kind)).Observe(time.Duration(e.Took).Seconds())
+	if e.Drained > 0 {
+		m.drains.WithLabelValues(e.Service).Observe(time.Duration(e.Drained).Seconds())
+	}
+}
+
+// outcomes are the counters of one service, looked up once.
+type outcomes struct {
+	retries prometheus.Counter
+	by      [2][classes]outcome
+}
+
+type outcome struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
+}
+
+// classes are 0xx (nothing relayed) to 5xx.
+const classes = 6
+
+var classNames = [classes]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+func (m *metrics) of(service string) *outcomes {
+	o := &outcomes{retries: m.retries.WithLabelValues(service)}
+	for i, c := range switcher.Colors {
+		for class, name := range classNames {
+			o.by[i][class] = outcome{
+				m.requests.WithLabelValues(service, c.String(), name),
+				m.seconds.WithLabelValues(service, c.String(), name),
+			}
+		}
+	}
+	return o
+}
+
+func (o *outcomes) count(c switcher.Color, status int, took time.Duration) {
+	class := status / 100
+	if class >= classes {
+		class = 0
+	}
+	at := &o.by[0][class]
+	if c == switcher.Green {
+		at = &o.by[1][class]
+	}
+	at.requests.Inc()
+	at.seconds.Observe(took.Seconds())
+}
+
+// gauges are read from the switcher when Prometheus asks.
+type gauges struct{ rt *runtime }
+
+func gauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("greenroom_"+name, help, labels, nil)
+}
+
+var (
+	gaugeInflight   = gauge("inflight", "Exchanges under way.", "service", "color")
+	gaugeUpstreams  = gauge("upstreams", "Upstreams in the pool.", "service", "color")
+	gaugeHealthy    = gauge("upstreams_healthy", "Upstreams that this edge's checks call healthy.", "service", "color")
+	gaugeSplit      = gauge("split_percent", "Share of the traffic.", "service", "color")
+	gaugeActive     = gauge("active", "1 for the active color.", "service", "color")
+	gaugePhase      = gauge("phase", "1 for the phase the service is in.", "service", "phase")
+	gaugeGeneration = gauge("generation", "Generation of the service's state.", "service")
+	gaugeLocked     = gauge("locked", "1 while a lock refuses moves.", "service")
+	gaugePoolsAge   = gauge("pools_updated_timestamp_seconds", "When the source last announced the pools.", "service")
+	gaugeSource     = gauge("source_failing", "1 while the source of the pools cannot be read.", "service")
+	gaugeConfig     = gauge("config_loaded_timestamp_seconds", "When the config in force was loaded.")
+	gaugeUnsaved    = gauge("state_unsaved", "1 while the state on disk is older than what is served.")
+)
+
+// Describe implements prometheus.Collector.
+func (gauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		gaugeInflight, gaugeUpstreams, gaugeHealthy, gaugeSplit, gaugeActive, gaugePhase, gaugeGeneration,
+		gaugeLocked, gaugePoolsAge, gaugeSource, gaugeConfig, gaugeUnsaved,
+	} {
+		ch <- d
+	}
+}
+
+// scrapePatience bounds how long a scrape waits for the switcher.
+const scrapePatience = 2 * time.Second
+
+// Collect implements prometheus.Collector.
+func (g gauges) Collect(ch chan<- prometheus.Metric) {
+	send := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	app := g.rt.newest.Load()
+	if app == nil {
+		return
+	}
+	send(gaugeConfig, seconds(app.loaded))
+	ctx, cancel := context.WithTimeout(context.Background(), scrapePatience)
+	defer cancel()
+	views, err := g.rt.switcher.Services(ctx)
+	if err != nil {
+		return
+	}
+	send(gaugeUnsaved, flag(g.rt.switcher.Unsaved()))
+	for _, v := range views {
+		collectService(v, send)
+	}
+}
+
+func collectService(v switcher.ServiceView, send func(*prometheus.Desc, float64, ...string)) {
+	for _, c := range switcher.Colors {
+		p := v.Pool(c)
+		send(gaugeInflight, float64(p.Inflight), v.Name, c.String())
+		send(gaugeUpstreams, float64(p.Total), v.Name, c.String())
+		send(gaugeHealthy, float64(p.Healthy), v.Name, c.String())
+		send(gaugeSplit, float64(p.Weight), v.Name, c.String())
+		send(gaugeActive, flag(v.Active == c), v.Name, c.String())
+	}
+	for _, p := range []switcher.Phase{switcher.Steady, switcher.Preparing, switcher.Ramping, switcher.Draining} {
+		send(gaugePhase, flag(v.Phase == p), v.Name, p.String())
+	}
+	send(gaugeGeneration, float64(v.Generation), v.Name)
+	send(gaugeLocked, flag(v.Lock != nil), v.Name)
+	send(gaugePoolsAge, seconds(v.Source.Updated), v.Name)
+	send(gaugeSource, flag(v.Source.Error != ""), v.Name)
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}

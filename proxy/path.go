@@ -1,0 +1,60 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"path"
+	"strings"
+)
+
+// Why a request is answered 400 before a color is chosen.
+var (
+	errAmbiguousPath = errors.New("ambiguous path: encoded slash, backslash, percent sign or NUL, or dot or empty segments")
+	errMethod        = errors.New("CONNECT without a websocket, and TRACE, are not proxied")
+)
+
+// checkTarget refuses what a matcher here and an upstream there could read
+// differently: a rule that is matched on one reading must not be bypassed by
+// the other.
+func checkTarget(r *http.Request, allowAmbiguous bool) error {
+	switch r.Method {
+	case http.MethodTrace:
+		return errMethod
+	case http.MethodConnect:
+		if r.ProtoMajor < 2 || r.Header.Get(":protocol") != "websocket" && r.Proto != "websocket" {
+			return errMethod
+		}
+	}
+	if !allowAmbiguous && ambiguous(r.URL.Path, r.URL.EscapedPath()) {
+		return errAmbiguousPath
+	}
+	return nil
+}
+
+// ambiguous reports whether a path has more than one reading. decoded is
+// what was matched, raw what the client wrote.
+func ambiguous(decoded, raw string) bool {
+	if strings.ContainsAny(decoded, "\\\x00") {
+		return true
+	}
+	for i := range len(raw) - 2 {
+		if raw[i] != '%' {
+			continue
+		}
+		switch strings.ToLower(raw[i+1 : i+3]) {
+		case "2f", "5c", "25", "00":
+			return true
+		}
+	}
+	if decoded == "" || decoded == "*" {
+		return false
+	}
+	if !strings.Contains(decoded, "//") && !strings.Contains(decoded, "/.") {
+		return decoded[0] != '/'
+	}
+	clean := path.Clean(decoded)
+	if strings.HasSuffix(decoded, "/") && clean != "/" {
+		clean += "/"
+	}
+	return clean != decoded
+}

@@ -1,0 +1,100 @@
+package proxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/file"
+)
+
+func init() {
+	caddy.RegisterModule(StaticPools{})
+	caddy.RegisterModule(FilePools{})
+}
+
+// PoolSource is what a module of the namespace greenroom.pools implements.
+type PoolSource interface {
+	// Source returns where the pools come from. It is called when the
+	// config starts, not when it is merely validated.
+	Source(log *slog.Logger) (switcher.Source, error)
+}
+
+// StaticPools are pools that stand in the config.
+type StaticPools struct {
+	// The upstreams of the blue pool.
+	Blue []switcher.Upstream `json:"blue,omitempty"`
+	// The upstreams of the green pool.
+	Green []switcher.Upstream `json:"green,omitempty"`
+}
+
+// CaddyModule implements caddy.Module.
+func (StaticPools) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "greenroom.pools.static", New: func() caddy.Module { return new(StaticPools) }}
+}
+
+func (p *StaticPools) pools() switcher.Pools { return switcher.Pools{Blue: p.Blue, Green: p.Green} }
+
+// Validate implements caddy.Validator.
+func (p *StaticPools) Validate() error { return switcher.ValidatePools(p.pools()) }
+
+// Source implements PoolSource.
+func (p *StaticPools) Source(*slog.Logger) (switcher.Source, error) {
+	return switcher.Static(p.pools()), nil
+}
+
+// FilePools are pools in a JSON file that is watched: an edit takes effect
+// without a reload, and a bad one is refused, with the last good pools in
+// force.
+type FilePools struct {
+	// The file, absolute or relative to the working directory. Required.
+	Path string `json:"path"`
+}
+
+// CaddyModule implements caddy.Module.
+func (FilePools) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "greenroom.pools.file", New: func() caddy.Module { return new(FilePools) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (p *FilePools) Provision(caddy.Context) error {
+	if p.Path == "" {
+		return fmt.Errorf("pools from a file: no path")
+	}
+	path, err := filepath.Abs(p.Path)
+	p.Path = path
+	return err
+}
+
+// UnmarshalCaddyfile reads the rest of "pools file <path>".
+func (p *FilePools) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if !d.AllArgs(&p.Path) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// Source implements PoolSource.
+func (p *FilePools) Source(log *slog.Logger) (switcher.Source, error) {
+	return file.NewSource(p.Path, log), nil
+}
+
+// sourceKey tells whether a reload changed where the pools come from.
+func sourceKey(p PoolSource) (string, error) {
+	key, err := json.Marshal(p)
+	return fmt.Sprintf("%T %s", p, key), err
+}
+
+var (
+	_ PoolSource            = (*StaticPools)(nil)
+	_ PoolSource            = (*FilePools)(nil)
+	_ caddy.Validator       = (*StaticPools)(nil)
+	_ caddy.Provisioner     = (*FilePools)(nil)
+	_ caddyfile.Unmarshaler = (*FilePools)(nil)
+)

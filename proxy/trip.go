@@ -1,0 +1,215 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+)
+
+// trip is one request on its way: which upstreams it was tried at, and what
+// came of it.
+type trip struct {
+	edge     *edge
+	started  time.Time
+	preview  bool
+	client   client
+	lease    switcher.Lease // of the latest attempt; released
+	upstream string
+	attempts int
+	tried    []*switcher.Endpoint // of one color
+}
+
+func newTrip(e *edge, r *http.Request) *trip {
+	return &trip{
+		edge: e, started: time.Now(),
+		preview: e.config.Preview.wanted(r),
+		client:  e.config.Sticky.client(e.name, r),
+	}
+}
+
+// run tries upstreams until one has answered, or no more may be tried.
+func (t *trip) run(w http.ResponseWriter, r *http.Request) error {
+	t.edge.budget.earn(*t.edge.config.Retry.BudgetPercent)
+	if t.client.cookie != nil && !t.preview {
+		http.SetCookie(w, t.client.cookie)
+	}
+	var last error
+	for {
+		x, err := t.next(r.Context())
+		if err != nil {
+			if last != nil {
+				return last
+			}
+			return t.refuse(w, http.StatusServiceUnavailable, err)
+		}
+		err = t.attempt(w, r, x)
+		var failed *AttemptError
+		if !errors.As(err, &failed) {
+			return err
+		}
+		if failed.Stage == StageCanceled {
+			return t.canceled(w, r, failed)
+		}
+		status := http.StatusBadGateway
+		if failed.Timeout {
+			status = http.StatusGatewayTimeout
+		}
+		if last = t.refuse(w, status, failed); !t.again(r, failed) {
+			return last
+		}
+		t.edge.outcomes.retries.Inc()
+	}
+}
+
+// next chooses the color and an upstream, as one counted step.
+func (t *trip) next(ctx context.Context) (*entry, error) {
+	for {
+		x, settled, err := t.choose()
+		if x != nil || settled {
+			return x, err
+		}
+		if !t.warmUp(ctx) {
+			return nil, err
+		}
+	}
+}
+
+// choose reports, where it finds no upstream, whether that is a settled fact
+// or may change as soon as the first probes have answered.
+func (t *trip) choose() (x *entry, settled bool, err error) {
+	s := t.edge.service
+	lease, ok := s.Acquire(t.client.bucket)
+	if t.preview && ok {
+		lease.Release()
+		lease, ok = s.AcquireIdle()
+	}
+	if !ok {
+		return nil, false, fmt.Errorf("service %q is not running", t.edge.name)
+	}
+	if lease.Color != t.lease.Color {
+		t.tried = nil
+	}
+	t.lease = lease
+	pool := lease.Pool()
+	endpoint := pool.Pick(t.edge.config.balance, t.client.hash, t.tried, time.Now())
+	if endpoint == nil {
+		lease.Release()
+		h := pool.Health()
+		return nil, pool.Settled() || len(t.tried) > 0, fmt.Errorf("service %q: %s has %d of %d upstreams healthy: %s",
+			t.edge.name, lease.Color, h.Healthy, h.Total, h.Reason)
+	}
+	t.tried = append(t.tried, endpoint)
+	t.attempts++
+	x = t.edge.runtime.ledger.open(t.edge.name, lease, endpoint)
+	t.upstream = x.Upstream
+	return x, true, nil
+}
+
+// An edge that has just started holds requests back until its first probes
+// have answered: at most warmUp in all, looking each warmUpStep.
+const (
+	warmUp     = 5 * time.Second
+	warmUpStep = 5 * time.Millisecond
+)
+
+func (t *trip) warmUp(ctx context.Context) bool {
+	if time.Since(t.started) > warmUp {
+		return false
+	}
+	timer := time.NewTimer(warmUpStep)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// attempt sends the request to one upstream and accounts for it.
+func (t *trip) attempt(w http.ResponseWriter, r *http.Request, x *entry) error {
+	if name := t.edge.config.ColorHeader; name != "" {
+		w.Header().Set(name, x.lease.Color.String())
+	}
+	defer func() {
+		if !x.Detached() {
+			x.close()
+		}
+	}()
+	err := t.edge.forwarder.Forward(w, r, &x.Exchange)
+	var failed *AttemptError
+	switch {
+	case !errors.As(err, &failed):
+		x.endpoint.Connected()
+		t.edge.outcomes.count(x.lease.Color, x.Status, time.Since(t.started))
+	case failed.Stage == StageDial:
+		x.endpoint.ConnectFailed(t.edge.config.Retry.ejection(), time.Now())
+	}
+	return err
+}
+
+// again reports whether the request may be tried at another upstream: only if
+// no upstream can have acted on it, and within the budget.
+func (t *trip) again(r *http.Request, failed *AttemptError) bool {
+	harmless := failed.Stage == StageDial ||
+		!failed.Timeout && slices.Contains(idempotent, r.Method) && (r.Body == nil || r.Body == http.NoBody)
+	return harmless && !failed.BodyRead && t.attempts <= *t.edge.config.Retry.Attempts &&
+		t.edge.budget.spend(*t.edge.config.Retry.BudgetMin, time.Now())
+}
+
+// idempotent methods without a body by nature (RFC 9110 §9.2.2).
+var idempotent = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
+
+// statusClientGone is what access logs show for a client that went away.
+const statusClientGone = 499
+
+func (t *trip) canceled(w http.ResponseWriter, r *http.Request, failed *AttemptError) error {
+	if r.Context().Err() == nil { // cut by us
+		return t.refuse(w, http.StatusServiceUnavailable, failed)
+	}
+	t.edge.outcomes.count(t.lease.Color, statusClientGone, time.Since(t.started))
+	w.WriteHeader(statusClientGone)
+	return nil
+}
+
+// refuse is the answer of the edge itself.
+func (t *trip) refuse(w http.ResponseWriter, status int, cause error) error {
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	return caddyhttp.Error(status, cause)
+}
+
+// placeholder gives Caddy's logs and headers what is known of the trip.
+func (t *trip) placeholder(key string) (any, bool) {
+	key, ours := strings.CutPrefix(key, "http.blue_green.")
+	if !ours {
+		return nil, false
+	}
+	switch key {
+	case "service":
+		return t.edge.name, true
+	case "color":
+		return t.lease.Color.String(), true
+	case "generation":
+		if t.lease.Table == nil {
+			return 0, true
+		}
+		return t.lease.Table.Generation, true
+	case "upstream":
+		return t.upstream, true
+	case "attempts":
+		return t.attempts, true
+	case "preview":
+		return t.preview, true
+	}
+	return nil, false
+}

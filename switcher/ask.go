@@ -1,0 +1,135 @@
+package switcher
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// gateEvery is how often closed gates are asked again, gatePatience how long
+// one round of them may take.
+const (
+	gateEvery    = 200 * time.Millisecond
+	gatePatience = 10 * time.Second
+)
+
+// checked is the answer of one round of gates.
+type checked struct {
+	run      *run
+	round    int
+	verdicts []Verdict
+}
+
+// askGates starts a round of gate checks beside the loop, since a gate may
+// take its time.
+func (s *Switcher) askGates(ctx context.Context, r *run, now time.Time) {
+	inputs := make([]gateCall, len(r.members))
+	for i, m := range r.members {
+		inputs[i] = gateCall{m.config.Gates, r.input(m, now)}
+	}
+	r.checking, r.asked = true, now
+	round := r.round
+	patience := min(gatePatience, r.waiting.Add(time.Duration(r.cut.GateTimeout)).Sub(now))
+	s.gating.Go(func() {
+		verdicts := askAll(ctx, inputs, patience)
+		select {
+		case s.checked <- checked{r, round, verdicts}:
+		case <-ctx.Done():
+		}
+	})
+}
+
+func (r *run) input(m *machine, now time.Time) GateInput {
+	return GateInput{
+		Service: m.name, From: r.cut.From, To: r.cut.To, Weight: r.cut.nextWeight(),
+		Health: m.pools.Of(r.cut.To).Health(), Now: now, Reason: r.cut.Reason,
+	}
+}
+
+type gateCall struct {
+	gates []Gate
+	input GateInput
+}
+
+func askAll(ctx context.Context, calls []gateCall, patience time.Duration) []Verdict {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	verdicts := []Verdict{}
+	for _, call := range calls {
+		for _, g := range call.gates {
+			v := g.Check(ctx, call.input)
+			v.Gate, v.Service = g.Name(), call.input.Service
+			if v.Decision != Pass && v.Reason == "" {
+				v.Reason = silence(ctx, patience)
+			}
+			verdicts = append(verdicts, v)
+		}
+	}
+	return verdicts
+}
+
+func silence(ctx context.Context, patience time.Duration) string {
+	if ctx.Err() != nil {
+		return fmt.Sprintf("no answer within %s", patience.Round(time.Millisecond))
+	}
+	return "gave no reason"
+}
+
+// overdue deals with a round of gates that does not end when it should: the
+// commands that wait are let go, and at the gate timeout the move ends.
+func (s *Switcher) overdue(r *run, now time.Time) {
+	late := now.Sub(r.asked) - gatePatience
+	if late < time.Second && now.Sub(r.waiting) < time.Duration(r.cut.GateTimeout)+time.Second {
+		return
+	}
+	r.verdicts = nil
+	for _, m := range r.members {
+		for _, g := range m.config.Gates {
+			r.verdicts = append(r.verdicts, Verdict{Gate: g.Name(), Service: m.name, Reason: "one of the gates does not end its check"})
+		}
+	}
+	s.answer(r, nil)
+	if now.Sub(r.waiting) >= time.Duration(r.cut.GateTimeout) {
+		s.giveUp(r, fmt.Sprintf("waited %s: ", r.cut.GateTimeout))
+	}
+}
+
+// gatesChecked goes on with what a round of gates has answered.
+func (s *Switcher) gatesChecked(c checked) {
+	r := c.run
+	if c.round != r.round || !slices.Contains(s.runs, r) {
+		return // the move has changed, or ended, meanwhile
+	}
+	said := closedGates(r.verdicts)
+	r.checking, r.verdicts = false, c.verdicts
+	closed := closedGates(c.verdicts)
+	switch {
+	case slices.ContainsFunc(c.verdicts, func(v Verdict) bool { return v.Decision == Refuse }):
+		s.giveUp(r, "")
+	case closed == "":
+		s.takeStep(r)
+	default:
+		if closed != said {
+			s.emit(r.members[0], Event{Type: EventGate, Detail: "waits for " + closed})
+		}
+		s.answer(r, nil)
+	}
+}
+
+// giveUp ends a move whose gates stay closed: before any traffic moved it is
+// refused, afterwards it is undone, or held where nothing healthy is left to go
+// back to.
+func (s *Switcher) giveUp(r *run, prefix string) {
+	refusal := &GateError{r.verdicts}
+	detail := prefix + closedGates(r.verdicts)
+	if r.phase == Preparing {
+		s.end(r, ResultRefused, detail, refusal)
+		return
+	}
+	if worse := deadEnd(r.members, r.cut.From); worse != nil {
+		_, _ = s.setHeld(r, &Hold{Reason: detail + "; and there is no way back: " + worse.Error(), By: greenroom}, greenroom)
+		return
+	}
+	s.undo(r, ResultAborted, greenroom+": "+detail, refusal)
+}

@@ -1,0 +1,229 @@
+package switcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Restore loads the state that Configure resumes from. It must be called
+// before the first Configure, with Run running. A state that is older than the
+// newest one written is used, and reported as a warning: the error then wraps
+// ErrStale. After any other error nothing is resumed.
+func (s *Switcher) Restore(ctx context.Context) error {
+	state, err := s.saver.store.Load(ctx)
+	if errors.Is(err, ErrNoState) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, ErrStale) {
+		return err
+	}
+	for name, st := range state.Services {
+		if invalid := st.Validate(); invalid != nil {
+			return fmt.Errorf("stored state of service %q: %w", name, invalid)
+		}
+	}
+	if closed := s.do(ctx, func() { s.dormant = maps.Clone(state.Services) }); closed != nil {
+		return closed
+	}
+	return err
+}
+
+// Configure makes configs the services there are. Services that stay keep
+// all they are; a new one resumes from its stored state or starts on
+// Config.Active; one that is gone takes no new work, and what runs on it ends
+// by itself. A move under way goes on by the ramp and the timeouts it began
+// with, and asks the new gates.
+func (s *Switcher) Configure(ctx context.Context, configs map[string]Config) error {
+	for name, c := range configs {
+		if err := c.validate(); err != nil {
+			return fmt.Errorf("service %q: %w", name, err)
+		}
+	}
+	return s.do(ctx, func() {
+		for _, name := range slices.Sorted(maps.Keys(s.machines)) {
+			if _, stays := configs[name]; !stays {
+				s.remove(s.machines[name])
+			}
+		}
+		tables := make(map[int]*Table)
+		for _, name := range slices.Sorted(maps.Keys(configs)) {
+			m := s.machines[name]
+			if m == nil {
+				m = s.add(name, configs[name])
+				tables[m.svc.slot] = m.table()
+			}
+			m.config = configs[name]
+		}
+		s.board.Store(s.board.Load().with(tables))
+		s.resume()
+	})
+}
+
+func (c Config) validate() error {
+	if c.Active != 0 && !c.Active.Valid() {
+		return fmt.Errorf("active color %d", c.Active)
+	}
+	return errors.Join(c.Ramp.Validate(), c.Options.Validate())
+}
+
+func (s *Switcher) add(name string, c Config) *machine {
+	active := c.Active
+	if active == 0 {
+		active = Blue
+	}
+	m := &machine{name: name, svc: s.Service(name), config: c}
+	m.state = ServiceState{Generation: 1, Active: active, Split: All(active)}
+	if stored, ok := s.dormant[name]; ok {
+		m.state = stored
+		delete(s.dormant, name)
+	}
+	for _, color := range Colors {
+		*m.pools.At(color) = &Pool{turn: new(atomic.Uint64)}
+	}
+	s.machines[name] = m
+	s.emit(m, Event{Type: EventServices, Detail: "service added"})
+	return m
+}
+
+// remove takes a service off the board. Its state stays stored.
+func (s *Switcher) remove(m *machine) {
+	why := fmt.Sprintf("service %q was removed from the config", m.name)
+	if r := m.run; r != nil && r.phase != Draining {
+		s.undo(r, ResultAborted, greenroom+": "+why, fmt.Errorf("%w: %s", ErrConflict, why))
+	}
+	if m.run != nil {
+		s.leave(m, why)
+	}
+	delete(s.machines, m.name)
+	s.dormant[m.name] = m.state
+	s.board.Store(s.board.Load().with(map[int]*Table{m.svc.slot: nil}))
+	s.emit(m, Event{Type: EventServices, Detail: "service removed"})
+}
+
+// leave ends a drain for one member of its group; the others drain on.
+func (s *Switcher) leave(m *machine, why string) {
+	r := m.run
+	alone := *r
+	alone.members, alone.replies = []*machine{m}, nil
+	r.members = slices.DeleteFunc(slices.Clone(r.members), func(other *machine) bool { return other == m })
+	if len(r.members) == 0 {
+		s.runs = slices.DeleteFunc(s.runs, func(other *run) bool { return other == r })
+	}
+	m.run = &alone
+	s.end(&alone, alone.resultOr(ResultInterrupted), join(alone.cut.Detail, why), nil)
+}
+
+// resume takes up the moves that were under way when the process ended.
+func (s *Switcher) resume() {
+	found := make(map[string]*run)
+	for _, name := range slices.Sorted(maps.Keys(s.machines)) {
+		m := s.machines[name]
+		if m.run != nil || m.state.Cutover == nil {
+			continue
+		}
+		r := found[m.state.Cutover.ID]
+		if r == nil {
+			r = &run{}
+			found[m.state.Cutover.ID] = r
+			s.runs = append(s.runs, r)
+		}
+		r.members = append(r.members, m)
+		m.run = r
+		r.enter(*m.state.Cutover, m.state.Phase)
+	}
+	for _, r := range found {
+		s.resumeRun(r)
+	}
+}
+
+func (s *Switcher) resumeRun(r *run) {
+	id, kind := r.cut.ID, r.cut.Kind
+	s.log.Warn("a move was under way when the process ended",
+		"id", id, "kind", kind, "to", r.cut.To, "phase", r.phase, "services", r.cut.Services)
+	switch r.phase {
+	case Preparing:
+		s.end(r, ResultInterrupted, "the edge ended before any traffic moved", nil)
+	case Ramping:
+		r.restored = true
+		next := r.cut
+		if next.Held == nil {
+			next.Held = &Hold{Reason: "the edge restarted during the ramp: resume or abort", By: greenroom}
+		}
+		_ = s.commit(r.members, true, func(_ *machine, st *ServiceState) { st.Cutover = &next })
+		r.cut = next
+	}
+}
+
+// SetPools replaces both pools of a service and returns the endpoints that
+// should now be probed. Endpoints whose address stays keep their health and
+// counts; new ones are not healthy.
+func (s *Switcher) SetPools(ctx context.Context, service string, pools Pools) ([]*Endpoint, error) {
+	if err := ValidatePools(pools); err != nil {
+		return nil, fmt.Errorf("service %q: %w", service, err)
+	}
+	var endpoints []*Endpoint
+	var err error
+	closed := s.do(ctx, func() {
+		var m *machine
+		if m, err = s.machine(service); err != nil {
+			return
+		}
+		endpoints = m.setPools(pools)
+		s.board.Store(s.board.Load().with(map[int]*Table{m.svc.slot: m.table()}))
+		if m.source.Error != "" {
+			s.emit(m, Event{Type: EventSource, Detail: "works again"})
+		}
+		m.source.Updated, m.source.Error, m.source.ErrorSince = time.Now(), "", time.Time{}
+		s.emit(m, Event{Type: EventPools, Detail: fmt.Sprintf("%d blue, %d green upstreams", len(pools.Blue), len(pools.Green))})
+	})
+	return endpoints, errors.Join(closed, err)
+}
+
+func (m *machine) setPools(pools Pools) (all []*Endpoint) {
+	for _, color := range Colors {
+		before, after := *m.endpoints.At(color), make(map[string]*Endpoint)
+		pool := &Pool{announced: true, turn: m.pools.Of(color).turn}
+		for _, u := range pools.Of(color) {
+			e := before[u.Address]
+			if e == nil {
+				e = &Endpoint{Service: m.name, Color: color, seed: fnv(fnvOffset, u.Address)}
+			}
+			e.upstream.Store(&u)
+			after[u.Address] = e
+			pool.endpoints = append(pool.endpoints, e)
+		}
+		*m.endpoints.At(color), *m.pools.At(color) = after, pool
+		all = append(all, pool.endpoints...)
+	}
+	return all
+}
+
+// SetSource names where a service's pools come from, for status.
+func (s *Switcher) SetSource(ctx context.Context, service, name string) error {
+	return s.do(ctx, func() {
+		if m := s.machines[service]; m != nil {
+			m.source.Name = name
+		}
+	})
+}
+
+// SourceFailed says that a service's pools could not be read anew: the last
+// good ones stay.
+func (s *Switcher) SourceFailed(ctx context.Context, service string, cause error) error {
+	return s.do(ctx, func() {
+		m := s.machines[service]
+		if m == nil || m.source.Error == cause.Error() {
+			return
+		}
+		if m.source.Error == "" {
+			m.source.ErrorSince = time.Now()
+		}
+		m.source.Error = cause.Error()
+		s.emit(m, Event{Type: EventSource, Detail: "the last good pools stay: " + cause.Error()})
+	})
+}

@@ -1,0 +1,249 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+)
+
+// Switcher is what the routes act on; *switcher.Switcher is one.
+type Switcher interface {
+	Services(ctx context.Context) ([]switcher.ServiceView, error)
+	View(ctx context.Context, name string) (switcher.ServiceView, error)
+	History(ctx context.Context, name string) ([]switcher.Move, error)
+	Subscribe() (events <-chan switcher.Event, cancel func())
+
+	Plan(ctx context.Context, req switcher.CutoverRequest) (switcher.Plan, error)
+	Cutover(ctx context.Context, req switcher.CutoverRequest) (switcher.Receipt, error)
+	Split(ctx context.Context, req switcher.SplitRequest) (switcher.Receipt, error)
+	Rollback(ctx context.Context, req switcher.RollbackRequest) (switcher.Receipt, error)
+	Drain(ctx context.Context, req switcher.DrainRequest) (switcher.Receipt, error)
+	Hold(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
+	Resume(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
+	Abort(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
+	Lock(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
+	Unlock(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
+}
+
+var _ Switcher = (*switcher.Switcher)(nil)
+
+// Limits and times of a request.
+const (
+	maxBody      = 64 << 10
+	maxName      = 200 // bytes of a service's name
+	maxServices  = 100 // that one command names
+	maxReason    = 500 // bytes, the switcher's own limit, so that audit lines are bounded too
+	bodyTimeout  = 10 * time.Second
+	writeTimeout = 30 * time.Second // of an answer, or of one event
+	keepAlive    = 15 * time.Second // between comments in a silent event stream
+)
+
+// Handler serves the routes to whoever WithIdentity names in the request's
+// context. It expects paths that begin with /v1/.
+type Handler struct {
+	sw           Switcher
+	audit        *Audit
+	log          *slog.Logger
+	refusals     throttle
+	origins      *http.CrossOriginProtection
+	writeTimeout time.Duration
+}
+
+// NewHandler returns the routes over sw. With a nil audit, as with one that
+// cannot be written, moves are refused, all but rollback and abort. A nil
+// logger logs nothing.
+func NewHandler(sw Switcher, audit *Audit, log *slog.Logger) *Handler {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Handler{
+		sw: sw, audit: audit, log: log, writeTimeout: writeTimeout,
+		origins: http.NewCrossOriginProtection(),
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := IdentityFrom(r.Context())
+	to, found := parsePath(r.URL.EscapedPath())
+	if !found {
+		to.action = cut(r.Method+" "+r.URL.Path, maxName)
+	}
+	switch {
+	case id.Role == RoleNone: // before anything that would tell a stranger what is here
+		h.refuse(w, id, to, RoleView)
+	case !found:
+		h.fail(w, newProblem(CodeNotFound, "no path %q: want /v1/services, /v1/services/{name}, /v1/events or a command",
+			cut(r.URL.Path, maxName)))
+	case r.Method != to.method():
+		w.Header().Set("Allow", to.method())
+		h.fail(w, newProblem(CodeMethodNotAllowed, "%s wants %s, not %s", to.action, to.method(), cut(r.Method, 20)))
+	case h.origins.Check(r) != nil: // on a TCP listener, another site's page could send it
+		h.fail(w, newProblem(CodeNotAllowed, "a cross-origin request from a browser"))
+	case id.Role < to.role():
+		h.refuse(w, id, to, to.role())
+	default:
+		h.serve(w, r, id, to)
+	}
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, id Identity, to target) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		h.fail(w, newProblem(CodeInvalid, "query: %s", err))
+		return
+	}
+	for key := range query {
+		if to.action != "events" || key != "service" {
+			h.fail(w, newProblem(CodeInvalid, "query parameter %q: %s takes none such", cut(key, maxName), to.action))
+			return
+		}
+	}
+	if problem := checkNames(append(slices.Clone(query["service"]), to.names()...)); problem != nil {
+		h.fail(w, problem)
+		return
+	}
+	switch {
+	case to.isCommand():
+		h.command(w, r, id, to)
+	case to.action == "events":
+		h.events(w, r, query["service"])
+	default:
+		body, err := h.read(r.Context(), to)
+		h.answer(w, body, err)
+	}
+}
+
+type servicesBody struct {
+	Services []switcher.ServiceView `json:"services"`
+}
+
+type historyBody struct {
+	Moves []switcher.Move `json:"moves"`
+}
+
+func (h *Handler) read(ctx context.Context, to target) (any, error) {
+	switch to.action {
+	case "services":
+		views, err := h.sw.Services(ctx)
+		return servicesBody{append([]switcher.ServiceView{}, views...)}, err
+	case "history":
+		moves, err := h.sw.History(ctx, to.name)
+		return historyBody{append([]switcher.Move{}, moves...)}, err
+	}
+	return h.sw.View(ctx, to.name)
+}
+
+// refuse answers 403 and notes it in the audit log, at a bounded rate.
+func (h *Handler) refuse(w http.ResponseWriter, id Identity, to target, need Role) {
+	detail := "needs the role " + need.String() + "; " + id.Name + " has " + id.Role.String()
+	if suppressed, ok := h.refusals.take(id.Name, time.Now()); ok {
+		to.name = cut(to.name, maxName) // not checked yet
+		err := h.audit.note(entry{
+			Who: whoIs(id), Action: to.action, Services: to.names(),
+			Decision: refused, Code: CodeNotAllowed, Detail: detail, Suppressed: suppressed,
+		})
+		if err != nil {
+			h.log.Warn("a refusal is missing from the audit log", "error", err, "who", id.Name, "action", to.action)
+		}
+	}
+	h.fail(w, newProblem(CodeNotAllowed, "%s %s", to.action, detail))
+}
+
+func (h *Handler) fail(w http.ResponseWriter, p *Problem) { h.answer(w, nil, p) }
+
+// answer writes err as a problem, or else body.
+func (h *Handler) answer(w http.ResponseWriter, body any, err error) {
+	h.limitWrite(w)
+	if err != nil {
+		err = problemOf(err).write(w)
+	} else {
+		err = writeBody(w, http.StatusOK, "application/json", body)
+	}
+	if err != nil {
+		h.log.Debug("the caller did not wait for its answer", "error", err)
+	}
+}
+
+// limitWrite gives the next write its time. Not every ResponseWriter can; then
+// its server's own limit holds.
+func (h *Handler) limitWrite(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.writeTimeout))
+}
+
+// target is what a path names.
+type target struct {
+	action string // services, view, history, events, or a command
+	name   string // of the service, where there is one
+}
+
+// parsePath takes the path as sent, so that a %2F stays inside its segment.
+func parsePath(escaped string) (to target, found bool) {
+	segments := strings.Split(escaped, "/")
+	for i, s := range segments {
+		plain, err := url.PathUnescape(s)
+		if err != nil {
+			return target{}, false
+		}
+		segments[i] = plain
+	}
+	if len(segments) < 3 || segments[0] != "" || segments[1] != "v1" {
+		return target{}, false
+	}
+	switch rest := segments[2:]; {
+	case len(rest) == 1 && (rest[0] == "services" || rest[0] == "events"):
+		return target{action: rest[0]}, true
+	case rest[0] != "services" || len(rest) > 3 || len(rest) < 2 || rest[1] == "":
+		return target{}, false
+	case len(rest) == 2:
+		return target{"view", rest[1]}, true
+	default:
+		to = target{rest[2], rest[1]}
+		return to, to.isCommand() || to.action == "history"
+	}
+}
+
+func (t target) isCommand() bool {
+	_, ok := commands[t.action]
+	return ok
+}
+
+func (t target) method() string {
+	if t.isCommand() {
+		return http.MethodPost
+	}
+	return http.MethodGet
+}
+
+func (t target) role() Role { return max(RoleView, commands[t.action].role) }
+
+func (t target) names() []string {
+	if t.name == "" {
+		return nil
+	}
+	return []string{t.name}
+}
+
+// checkNames wants what can be a service's name; whether it is one, the
+// switcher knows.
+func checkNames(names []string) *Problem {
+	if len(names) > maxServices {
+		return newProblem(CodeInvalid, "%d services: at most %d", len(names), maxServices)
+	}
+	for _, name := range names {
+		control := strings.ContainsFunc(name, unicode.IsControl)
+		if name == "" || name == "." || name == ".." || len(name) > maxName || control || !utf8.ValidString(name) {
+			return newProblem(CodeInvalid, "service %q: want a name of 1 to %d bytes without control characters",
+				cut(name, maxName), maxName)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package switcher
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kind names a move in history, events and metrics.
+type Kind string
+
+// The kinds of move.
+const (
+	KindCutover  Kind = "cutover"
+	KindSplit    Kind = "split"
+	KindRollback Kind = "rollback"
+	KindAbort    Kind = "abort"
+	KindDrain    Kind = "drain"
+	KindLock     Kind = "lock"
+	KindUnlock   Kind = "unlock"
+)
+
+// Cutover is a move under way, of one service or of several together. It is
+// written to the Store with each step.
+type Cutover struct {
+	ID   string `json:"id"`
+	Kind Kind   `json:"kind"`
+	// Services that move together, sorted.
+	Services []string `json:"services"`
+	// From is the color that loses traffic, To the one that gains it. In a
+	// drain without a move, From is drained and To serves.
+	From Color `json:"from"`
+	To   Color `json:"to"`
+	Ramp Ramp  `json:"ramp,omitempty"`
+	// Step counts the steps of the ramp already taken.
+	Step int `json:"step"`
+	// Drain is the color that drains, none before the traffic has moved.
+	Drain Color `json:"drain,omitempty"`
+	// Held, if not nil, says who stopped the ramp, and why.
+	Held *Hold `json:"held,omitempty"`
+	// Ending, if not empty, is the result once the drain has ended: the
+	// move is being undone. Detail says why.
+	Ending Result `json:"ending,omitempty"`
+	Detail string `json:"detail,omitempty"`
+	Options
+	By      string    `json:"by,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	Started time.Time `json:"started"`
+}
+
+// Hold says why a ramp stands still.
+type Hold struct {
+	Reason string `json:"reason,omitempty"`
+	By     string `json:"by,omitempty"`
+}
+
+// Options of one cutover; zero values mean the service's own settings.
+type Options struct {
+	// GateTimeout is how long closed gates are waited for. Before the first
+	// step the cutover is then refused, later it is aborted. Default 30s,
+	// 0 to 24h.
+	GateTimeout Duration `json:"gate_timeout,omitempty"`
+	// DrainTimeout is how long the color that lost its traffic may finish
+	// its work before what is left is cut. Default 10m, 0 to 7 days.
+	DrainTimeout Duration `json:"drain_timeout,omitempty"`
+}
+
+// Defaults and limits of Options.
+const (
+	DefaultGateTimeout  = Duration(30 * time.Second)
+	DefaultDrainTimeout = Duration(10 * time.Minute)
+	maxGateTimeout      = Duration(24 * time.Hour)
+	maxDrainTimeout     = Duration(7 * 24 * time.Hour)
+)
+
+// Validate names the option that is out of range.
+func (o Options) Validate() error {
+	if o.GateTimeout < 0 || o.GateTimeout > maxGateTimeout {
+		return fmt.Errorf("gate timeout %s: want 0 to %s", o.GateTimeout, maxGateTimeout)
+	}
+	if o.DrainTimeout < 0 || o.DrainTimeout > maxDrainTimeout {
+		return fmt.Errorf("drain timeout %s: want 0 to %s", o.DrainTimeout, maxDrainTimeout)
+	}
+	return nil
+}
+
+// or fills what o leaves open from d.
+func (o Options) or(d Options) Options {
+	if o.GateTimeout == 0 {
+		o.GateTimeout = d.GateTimeout
+	}
+	if o.DrainTimeout == 0 {
+		o.DrainTimeout = d.DrainTimeout
+	}
+	return o
+}
+
+func (c *Cutover) validate() error {
+	if c.From.Other() != c.To || !c.To.Valid() {
+		return fmt.Errorf("cutover %s from %s to %s", c.ID, c.From, c.To)
+	}
+	if c.Step < 0 || c.Step > len(c.Ramp)+1 {
+		return fmt.Errorf("cutover %s at step %d of %d", c.ID, c.Step, len(c.Ramp))
+	}
+	if len(c.Services) == 0 {
+		return errors.New("cutover without services")
+	}
+	return errors.Join(c.Ramp.Validate(), c.Options.Validate())
+}
+
+// nextWeight is the weight of To after the next step: 100 is the flip.
+func (c *Cutover) nextWeight() uint8 {
+	if c.Step < len(c.Ramp) {
+		return c.Ramp[c.Step].Weight
+	}
+	return 100
+}
+
+// hold is how long the current step lasts.
+func (c *Cutover) hold() time.Duration {
+	if c.Step == 0 || c.Step > len(c.Ramp) {
+		return 0
+	}
+	return c.Ramp[c.Step-1].Hold
+}

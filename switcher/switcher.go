@@ -1,0 +1,212 @@
+package switcher
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config is the settings of one service. The zero value starts on blue,
+// without a ramp or gates.
+type Config struct {
+	// Active is the color of a service that has no state yet. Default blue.
+	Active Color
+	// Ramp before a flip; empty flips at once.
+	Ramp Ramp
+	// Gates that must be open before each step, in the order shown.
+	Gates []Gate
+	// Options where a command does not set them.
+	Options
+}
+
+// Hooks are called by the Switcher, and must not block: everything waits.
+type Hooks struct {
+	// Evict cuts what is still in-flight on a color whose drain has reached
+	// its deadline, and returns how much that was. It may be called again
+	// until nothing is left. Nil cuts nothing: the drain waits on.
+	Evict func(service string, c Color) int
+	// Event is called with each event, in order, and must not call back.
+	// Nil is fine.
+	Event func(Event)
+}
+
+// Switcher holds the services and moves their traffic. See the package's
+// comment.
+type Switcher struct {
+	hooks    Hooks
+	log      *slog.Logger
+	saver    *saver
+	hub      hub
+	board    atomic.Pointer[board]
+	commands chan func()
+	checked  chan checked
+	stopped  chan struct{}
+
+	mu       sync.RWMutex
+	services map[string]*Service // guarded by mu; grows only
+
+	// What follows belongs to Run's goroutine.
+	machines map[string]*machine
+	runs     []*run
+	dormant  map[string]ServiceState // stored, but not configured
+	dirty    atomic.Bool             // memory is newer than the Store; written by Run only
+	retryAt  time.Time               // when to try the Store again
+	gating   sync.WaitGroup          // gate checks under way
+}
+
+// New returns a Switcher that keeps its state in store. Nothing happens until
+// Run is called, and commands wait for it. A nil logger logs nothing.
+func New(store Store, hooks Hooks, logger *slog.Logger) *Switcher {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Switcher{
+		hooks:    hooks,
+		log:      logger,
+		saver:    newSaver(store),
+		commands: make(chan func()),
+		checked:  make(chan checked),
+		stopped:  make(chan struct{}),
+		services: make(map[string]*Service),
+		machines: make(map[string]*machine),
+		dormant:  make(map[string]ServiceState),
+	}
+	s.hub.hook = hooks.Event
+	s.board.Store(&board{})
+	return s
+}
+
+// poll is how often running moves are looked at: drains for their count,
+// ramps for their time. Nothing is polled in Steady.
+const poll = 25 * time.Millisecond
+
+// Run owns all moves until ctx ends, and returns when the gate checks and the
+// write that are then under way have ended. Commands get ErrClosed from the
+// moment ctx ends; leases can be acquired and released further on.
+func (s *Switcher) Run(ctx context.Context) {
+	defer s.gating.Wait()
+	defer s.hub.close()
+	defer close(s.stopped)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.gating.Go(func() { s.saver.run(ctx) })
+
+	timer := time.NewTimer(poll)
+	defer timer.Stop()
+	for {
+		var tick <-chan time.Time
+		if len(s.runs) > 0 || s.dirty.Load() {
+			timer.Reset(poll)
+			tick = timer.C
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case command := <-s.commands:
+			command()
+		case c := <-s.checked:
+			s.gatesChecked(c)
+		case <-tick:
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.advance(ctx, time.Now())
+	}
+}
+
+// do runs f on Run's goroutine and waits for it.
+func (s *Switcher) do(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case s.commands <- func() { f(); close(done) }:
+		<-done // f never blocks
+		return nil
+	case <-s.stopped:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Service returns the handle of a service, which may be configured later.
+func (s *Switcher) Service(name string) *Service {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	svc := s.services[name]
+	if svc == nil {
+		svc = &Service{name: name, slot: len(s.services), board: &s.board}
+		s.services[name] = svc
+	}
+	return svc
+}
+
+// machine is the state of one service; it belongs to Run's goroutine.
+type machine struct {
+	name      string
+	svc       *Service
+	config    Config
+	state     ServiceState
+	endpoints PerColor[map[string]*Endpoint]
+	pools     PerColor[*Pool]
+	source    SourceView
+	run       *run // the move under way, nil in Steady
+}
+
+func (m *machine) table() *Table {
+	return &Table{
+		Generation: m.state.Generation,
+		Active:     m.state.Active,
+		Split:      m.state.Split,
+		Pools:      m.pools,
+		phase:      m.state.Phase,
+	}
+}
+
+func (s *Switcher) machine(name string) (*machine, error) {
+	if m := s.machines[name]; m != nil {
+		return m, nil
+	}
+	return nil, fmt.Errorf("service %q: %w", name, ErrUnknownService)
+}
+
+// members returns the machines of the named services.
+func (s *Switcher) members(names []string) ([]*machine, error) {
+	list := make([]*machine, len(names))
+	for i, name := range names {
+		m, err := s.machine(name)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = m
+	}
+	return list, nil
+}
+
+// Subscribe returns the events from now on. The channel closes when cancel is
+// called or the Switcher stops; a reader that is too slow gets an EventLost
+// in place of what it missed.
+func (s *Switcher) Subscribe() (events <-chan Event, cancel func()) { return s.hub.subscribe() }
+
+// SetHealth publishes the verdict of this edge's checks on an upstream, with
+// an event if the verdict changed. It takes no command's place and waits for
+// none; calls for one endpoint must follow each other.
+func (s *Switcher) SetHealth(e *Endpoint, h Health) {
+	before := e.Health()
+	e.SetHealth(h)
+	if before.Healthy == h.Healthy && before.Known == h.Known {
+		return
+	}
+	detail := e.Address() + " is healthy"
+	if !h.Healthy {
+		detail = e.Address() + ": " + h.Reason
+	}
+	event := Event{Type: EventHealth, Service: e.Service, Color: e.Color, Detail: detail}
+	if t := s.Service(e.Service).Table(); t != nil {
+		event.Generation, event.Phase, event.Active, event.Split = t.Generation, t.phase, t.Active, t.Split
+	}
+	s.hub.emit(event)
+}
