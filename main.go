@@ -4,9 +4,6 @@
 // of internal/cli.
 package main
 
-// WebSockets over HTTP/2 (RFC 8441).
-//go:debug http2xconnect=1
-
 import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"

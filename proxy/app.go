@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	_ "github.com/greenroom-proxy/greenroom/internal/h2connect" // before net/http is initialized
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
@@ -139,7 +140,22 @@ func (s *Service) loadForwarder(ctx caddy.Context) (Forwarder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
+	if t, ok := transport.(*reverseproxy.HTTPTransport); ok {
+		adjust(t)
+	}
 	return newTransportForwarder(transport.(http.RoundTripper), forwardOptions{})
+}
+
+// adjust replaces two defaults of Caddy's transport that do not suit an edge
+// for media: it would ask for gzip where the client did not, and send a body
+// without waiting for the 100 Continue that the client waits for.
+func adjust(t *reverseproxy.HTTPTransport) {
+	if t.Compression == nil {
+		t.Transport.DisableCompression = true
+	}
+	if t.ExpectContinueTimeout == 0 {
+		t.Transport.ExpectContinueTimeout = time.Second
+	}
 }
 
 // Start implements caddy.App: the config comes into force.

@@ -43,9 +43,6 @@ func (a *attempt) attachBody(out *http.Request) {
 	a.body = &requestBody{src: r.Body, size: -1}
 	if r.ProtoMajor == 1 {
 		a.body.size = r.ContentLength
-		// Let the response begin while the request still comes in; without
-		// this net/http reads the rest of the body first.
-		_ = a.rc.EnableFullDuplex()
 		if httpguts.HeaderValuesContainsToken(r.Header["Expect"], "100-continue") {
 			a.body.before = a.sendContinue
 		}
@@ -105,12 +102,13 @@ func hopByHop(field string) bool {
 	return false
 }
 
-// connectionFields lists, in canonical form, what Connection names besides.
+// connectionFields lists, in canonical form, what Connection names besides the
+// fields that are hop-by-hop anyway.
 func connectionFields(h http.Header) []string {
 	var fields []string
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {
-			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); name != "" && name != "Close" {
+			if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); name != "" && name != "Close" && !hopByHop(name) {
 				fields = append(fields, name)
 			}
 		}

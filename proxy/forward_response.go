@@ -19,8 +19,10 @@ func (a *attempt) relay(res *http.Response) error {
 	a.enter(phaseRelaying)
 	announced := a.writeHead(res)
 	readErr, writeErr := a.copyBody(res)
-	_ = res.Body.Close() // also completes res.Trailer
+	// Before Close: over HTTP/2 that waits for the transport's reading of the
+	// request's body to end, and a slow client would decide when.
 	_, _ = a.takeBack(false)
+	_ = res.Body.Close()
 	switch {
 	case writeErr != nil:
 		return a.aborted("writing to the client", writeErr)
@@ -53,7 +55,10 @@ func (a *attempt) writeHead(res *http.Response) (announced []string) {
 	}
 	if a.r.ProtoMajor == 1 && a.body != nil && !a.body.complete.Load() {
 		// An early answer: whether the rest of the body ever comes is open,
-		// so this connection ends with the response (RFC 9112 §9.6).
+		// so this connection ends with the response (RFC 9112 §9.6). To
+		// net/http it also means not to read that rest before it answers.
+		// EnableFullDuplex would say only the latter, and makes net/http
+		// panic when it meets the body's end after the handler.
 		h["Connection"] = []string{"close"}
 	}
 	a.w.WriteHeader(res.StatusCode)

@@ -44,8 +44,7 @@ func withExtendedConnect(t *testing.T) bool {
 
 type h2Stream struct {
 	*http.Response
-	out    *io.PipeWriter
-	cancel context.CancelFunc
+	out *io.PipeWriter
 }
 
 // connectH2 sends an extended CONNECT.
@@ -63,7 +62,7 @@ func connectH2(t *testing.T, f *front) *h2Stream {
 	res, err := tr.RoundTrip(req)
 	must(t, err)
 	t.Cleanup(func() { res.Body.Close() })
-	return &h2Stream{Response: res, out: pw, cancel: cancel}
+	return &h2Stream{Response: res, out: pw}
 }
 
 // upgradeUpstream agrees to an upgrade with the right key, or a spoilt one.
@@ -159,7 +158,7 @@ func testConnectReset(t *testing.T, fw Forwarder) {
 		_, _ = io.Copy(io.Discard, br)
 		close(ended)
 	})).start(t, frontH2)
-	connectH2(t, f).cancel()
+	connectH2(t, f).Body.Close() // sends RST_STREAM
 	receive(t, ended)
 	if err := receive(t, f.results); !errors.Is(err, ErrAborted) {
 		t.Errorf("got %v", err)

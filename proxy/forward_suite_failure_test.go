@@ -16,6 +16,7 @@ var failureTests = map[string]func(*testing.T, Forwarder){
 	"a client that leaves cancels the attempt":                      testClientGone,
 	"a client that breaks off its body is not the upstream's fault": testBodyBrokenOff,
 	"a failed dial leaves the whole body to another attempt":        testDialRetry,
+	"a failed dial leaves the client's connection usable":           testDialFailureKeepsAlive,
 	"an upstream that closes unanswered has been sent the request":  testClosedUnanswered,
 	"an unreadable address is a failure to dial":                    testBadAddress,
 	"a cut before the head leaves an answer to the handler":         testCutBefore,
@@ -108,6 +109,18 @@ func testDialRetry(t *testing.T, fw Forwarder) {
 		equal(t, "BodyRead", a.BodyRead, false)
 		equal(t, "names the address", strings.Contains(a.Error(), f.upstreams[0]), true)
 		must(t, receive(t, f.results))
+	}
+}
+
+func testDialFailureKeepsAlive(t *testing.T, fw Forwarder) {
+	f := newFront(t, fw, refused(t)).start(t, frontH1)
+	c, br := dialRaw(t, f.addr())
+	for range 2 {
+		send(t, c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
+		if head := readHead(br); !strings.HasPrefix(head, "HTTP/1.1 502 ") {
+			t.Fatalf("head %q", head)
+		}
+		attemptError(t, receive(t, f.results), StageDial)
 	}
 }
 

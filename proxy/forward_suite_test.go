@@ -25,15 +25,13 @@ func testForwarder(t *testing.T, newForwarder func(t *testing.T) Forwarder) {
 	for _, suite := range suites {
 		for name, test := range suite {
 			t.Run(name, func(t *testing.T) {
-				t.Cleanup(func() { goleak.VerifyNone(t, leakOptions...) })
+				others := goleak.IgnoreCurrent() // of the tests before, and of Caddy
+				t.Cleanup(func() { goleak.VerifyNone(t, others) })
 				test(t, newForwarder(t))
 			})
 		}
 	}
 }
-
-// leakOptions name what Caddy's packages run for the life of a process.
-var leakOptions = []goleak.Option{goleak.IgnoreCurrent()}
 
 // patience is how long a test waits for what must happen; it never decides.
 const patience = 20 * time.Second

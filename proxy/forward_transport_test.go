@@ -1,12 +1,21 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"github.com/coder/websocket"
 )
 
 // transport provisions an HTTPTransport that edit has set up.
@@ -32,4 +41,195 @@ func transportForwarderOf(t *testing.T, edit func(*reverseproxy.HTTPTransport)) 
 
 func TestForwardByTransport(t *testing.T) {
 	testForwarder(t, func(t *testing.T) Forwarder { return transportForwarderOf(t, nil) })
+}
+
+// tlsUpstream speaks HTTP/2 and HTTP/1.1 over TLS.
+func tlsUpstream(t *testing.T, h http.HandlerFunc) string {
+	s := httptest.NewUnstartedServer(h)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func overTLS(tr *reverseproxy.HTTPTransport) {
+	tr.TLS = &reverseproxy.TLSConfig{InsecureSkipVerify: true}
+}
+
+func TestForwardToATLSUpstreamNamesItsHost(t *testing.T) {
+	hosts := make(chan string, 1)
+	addr := tlsUpstream(t, func(_ http.ResponseWriter, r *http.Request) { hosts <- r.Proto + " " + r.Host })
+	f := newFront(t, transportForwarderOf(t, overTLS), addr).start(t, frontH1)
+	equal(t, "status", get(t, f, "/").StatusCode, http.StatusOK)
+	equal(t, "seen upstream", receive(t, hosts), "HTTP/2.0 "+addr)
+}
+
+func TestForwardWebSocketToATLSUpstream(t *testing.T) {
+	addr := tlsUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = c.Write(r.Context(), websocket.MessageText, []byte("hello"))
+		_ = c.Close(websocket.StatusNormalClosure, "")
+	})
+	f := newFront(t, transportForwarderOf(t, overTLS), addr).start(t, frontH1)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c, _, err := websocket.Dial(ctx, f.server.URL, nil) //nolint:bodyclose // there is none
+	must(t, err)
+	_, b, err := c.Read(ctx)
+	must(t, err)
+	equal(t, "message", string(b), "hello")
+	_, _, err = c.Read(ctx)
+	equal(t, "close status", websocket.CloseStatus(err), websocket.StatusNormalClosure)
+	receive(t, f.finished)
+}
+
+func TestForwardRelaysAnEarlyAnswerOfAnHTTP2Upstream(t *testing.T) {
+	addr := tlsUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "too big", http.StatusRequestEntityTooLarge)
+	})
+	f := newFront(t, transportForwarderOf(t, overTLS), addr).start(t, frontH1)
+	c, br := dialRaw(t, f.addr())
+	send(t, c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbe") // and no more
+	must(t, receive(t, f.results))
+	if head := readHead(br); !strings.HasPrefix(head, "HTTP/1.1 413 ") {
+		t.Errorf("head %q", head)
+	}
+}
+
+func TestForwardEndsATunnelWhoseClientIgnoresTheEnd(t *testing.T) {
+	fw, err := newTransportForwarder(transport(t, nil), forwardOptions{TunnelLinger: time.Millisecond})
+	must(t, err)
+	f, _, br := openTunnel(t, fw, "", func(c net.Conn, _ *bufio.Reader) { send(t, c, agreeUpgrade) })
+	equal(t, "client", readAll(t, br), "") // its own side stays open
+	receive(t, f.finished)
+}
+
+func TestForwardWebSocketFromATLSClient(t *testing.T) {
+	f := newFront(t, transportForwarderOf(t, nil), echoServer(t))
+	f.server = httptest.NewTLSServer(f)
+	t.Cleanup(f.server.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c, _, err := websocket.Dial(ctx, f.server.URL, &websocket.DialOptions{HTTPClient: f.server.Client()}) //nolint:bodyclose // there is none
+	must(t, err)
+	must(t, receive(t, f.results))
+	must(t, c.Write(ctx, websocket.MessageText, []byte("hello")))
+	_, b, err := c.Read(ctx)
+	must(t, err)
+	equal(t, "echo", string(b), "hello")
+	must(t, c.Close(websocket.StatusNormalClosure, ""))
+	receive(t, f.finished)
+}
+
+func TestForwardToATLSUpstreamThatCannotShakeHandsIsADialFailure(t *testing.T) {
+	f := newFront(t, transportForwarderOf(t, overTLS), rawUpstream(t, func(net.Conn, *bufio.Reader) {})).start(t, frontH1)
+	res, err := f.server.Client().Post(f.server.URL, "", strings.NewReader("body"))
+	must(t, err)
+	res.Body.Close()
+	equal(t, "BodyRead", attemptError(t, receive(t, f.results), StageDial).BodyRead, false)
+}
+
+func TestForwardToAUnixSocket(t *testing.T) {
+	dir, err := os.MkdirTemp("", "fw") // t.TempDir may be too long for a socket
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", path)
+	must(t, err)
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Host)
+	})}}
+	s.Start()
+	t.Cleanup(s.Close)
+	f := newFront(t, transportForwarderOf(t, nil), "unix/"+path).start(t, frontH1)
+	equal(t, "host", readAll(t, get(t, f, "/").Body), f.addr())
+}
+
+func TestForwardAnnouncesTheClientInThePROXYProtocol(t *testing.T) {
+	f := newFront(t, transportForwarderOf(t, func(tr *reverseproxy.HTTPTransport) { tr.ProxyProtocol = "v1" }),
+		rawUpstream(t, func(c net.Conn, br *bufio.Reader) {
+			line, _ := br.ReadString('\n')
+			readHead(br)
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n"+line)
+		})).start(t, frontH1)
+	if line := readAll(t, get(t, f, "/").Body); !strings.HasPrefix(line, "PROXY TCP4 127.0.0.1 ") {
+		t.Errorf("got %q", line)
+	}
+}
+
+func TestForwardWaitsForAHeadNoLongerThanTheTransportSays(t *testing.T) {
+	addr, _ := silent(t)
+	f := newFront(t, transportForwarderOf(t, func(tr *reverseproxy.HTTPTransport) {
+		tr.ResponseHeaderTimeout = caddy.Duration(time.Millisecond)
+	}), addr).start(t, frontH1)
+	get(t, f, "/")
+	equal(t, "Timeout", attemptError(t, receive(t, f.results), StageSent).Timeout, true)
+}
+
+func TestForwardCallsASlowDialATimeout(t *testing.T) {
+	f := newFront(t, transportForwarderOf(t, func(tr *reverseproxy.HTTPTransport) {
+		tr.DialTimeout = caddy.Duration(1) // has passed before anything is tried
+	}), refused(t)).start(t, frontH1)
+	get(t, f, "/")
+	equal(t, "Timeout", attemptError(t, receive(t, f.results), StageDial).Timeout, true)
+}
+
+func TestForwardGoesOnWhenTheTransportIsCleanedUp(t *testing.T) {
+	next := make(chan string)
+	addr := upstreamServer(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.(http.Flusher).Flush()
+		for s := range next {
+			_, _ = io.WriteString(w, s)
+			w.(http.Flusher).Flush()
+		}
+	})
+	tr := transport(t, nil)
+	fw, err := newTransportForwarder(tr, forwardOptions{})
+	must(t, err)
+	f := newFront(t, fw, addr).start(t, frontH1)
+	res := get(t, f, "/")
+	must(t, tr.Cleanup())
+	next <- "still here"
+	close(next)
+	equal(t, "body", readAll(t, res.Body), "still here")
+	must(t, receive(t, f.results))
+}
+
+func TestForwardLendsABodyAgainUntilItIsRead(t *testing.T) {
+	body := &requestBody{src: strings.NewReader("body"), size: 4}
+	must(t, body.Close())
+	again, err := body.rewind()
+	must(t, err)
+	equal(t, "body", readAll(t, again), "body")
+	if _, err := body.rewind(); err == nil {
+		t.Error("a body was lent again after it had been read")
+	}
+	touched, err := body.release(func() error { t.Error("interrupted"); return nil })
+	must(t, err)
+	equal(t, "touched", touched, true)
+	if _, err := body.Read(make([]byte, 1)); err == nil {
+		t.Error("a released body was read")
+	}
+}
+
+func TestForwardLeavesTheRequestItWasGivenAlone(t *testing.T) {
+	f := newFront(t, transportForwarderOf(t, overTLS), tlsUpstream(t, func(http.ResponseWriter, *http.Request) {}))
+	var before, after http.Header
+	var r *http.Request
+	f.before = func(_ http.ResponseWriter, req *http.Request) { r, before = req, req.Header.Clone() }
+	f.start(t, frontH1)
+	host := f.addr()
+	get(t, f, "/path?q")
+	must(t, receive(t, f.results))
+	after = r.Header
+	equal(t, "Host", r.Host, host)
+	equal(t, "URL", r.URL.String(), "/path?q")
+	equal(t, "fields", len(after), len(before))
+	for k := range before {
+		equal(t, k, strings.Join(after[k], "|"), strings.Join(before[k], "|"))
+	}
 }

@@ -119,7 +119,7 @@ func (g Soak) Name() string { return "soak" }
 
 // Check implements Gate.
 func (g Soak) Check(_ context.Context, p GateInput) Verdict {
-	if p.Health.Unknown == p.Health.Total {
+	if p.Health.Healthy == 0 && p.Health.Unknown == p.Health.Total {
 		return Verdict{Reason: fmt.Sprintf("%s has no upstream with a verdict yet", p.To)}
 	}
 	calm := p.Now.Sub(p.Health.Since)

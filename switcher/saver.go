@@ -12,9 +12,9 @@ type saver struct {
 	store Store
 	jobs  chan saveJob
 
-	// late is the answer of a write that nobody waits for any more; nil: none
-	// is under way. It belongs to Run's goroutine.
-	late <-chan error
+	// What follows belongs to Run's goroutine.
+	late  <-chan error // the answer of a write that outlasted its patience; nil: none
+	began time.Time    // when that write began
 }
 
 type saveJob struct {
@@ -23,8 +23,8 @@ type saveJob struct {
 }
 
 // How long a command waits for the Store. A move that may not be lost waits
-// longer than one that must go through whatever the Store says. Nobody waits
-// for a Store that is known to hang.
+// longer than one that must go through whatever the Store says. Neither waits
+// once a single write has taken longer than savePatience: then the Store hangs.
 const (
 	savePatience     = 2 * time.Second
 	rollbackPatience = 250 * time.Millisecond
@@ -46,9 +46,10 @@ func (s *saver) run(ctx context.Context) {
 // save returns when the state is stored, or patience is at an end. After an
 // error it may still be stored later.
 func (s *saver) save(state State, patience time.Duration) error {
-	if s.hangs() {
+	if !s.free(patience) {
 		return fmt.Errorf("%w: the store has not finished an earlier write", ErrStore)
 	}
+	now := time.Now()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	job := saveJob{state: state, done: make(chan error, 1)}
@@ -64,21 +65,29 @@ func (s *saver) save(state State, patience time.Duration) error {
 		}
 		return nil
 	case <-timer.C:
-		s.late = job.done
+		s.late, s.began = job.done, now
 		return fmt.Errorf("%w: no answer from the store within %s", ErrStore, patience)
 	}
 }
 
-// hangs reports whether a write is under way that outlasted its patience.
-func (s *saver) hangs() bool {
+// free waits for a write that is late, as long as it may still be just slow.
+func (s *saver) free(patience time.Duration) bool {
 	if s.late == nil {
-		return false
+		return true
+	}
+	timer := time.NewTimer(min(patience, time.Until(s.began.Add(savePatience))))
+	defer timer.Stop()
+	select {
+	case <-s.late:
+		s.late = nil
+		return true
+	case <-timer.C:
 	}
 	select {
 	case <-s.late:
 		s.late = nil
-		return false
-	default:
 		return true
+	default:
+		return false
 	}
 }

@@ -33,6 +33,8 @@ type waiter struct {
 	show display
 	// gone is since when the edge cannot be reached.
 	gone time.Time
+	// gaps: events were lost on the way, perhaps the one of the end.
+	gaps bool
 }
 
 // await returns when there is nothing to wait for any more, when ctx ends, or
@@ -61,7 +63,24 @@ func (w *waiter) await(ctx context.Context) error {
 			return fmt.Errorf("%w for %s: once it is back, its state tells how the move stands", control.ErrUnreachable, goneTimeout)
 		}
 	}
+	w.settle(ctx)
 	return nil
+}
+
+// settle waits for the announcement of an end that was found by looking, where
+// it is on its way: only that tells how long the drain took.
+func (w *waiter) settle(ctx context.Context) {
+	enough := time.After(5 * time.Second)
+	for w.f.ended() && !w.f.heard() && !w.gaps {
+		select {
+		case u := <-w.feed.updates:
+			w.take(u)
+		case <-enough:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // take takes in one update, and reports whether to look at the services. The
@@ -69,6 +88,7 @@ func (w *waiter) await(ctx context.Context) error {
 func (w *waiter) take(u update) (look bool) {
 	switch {
 	case u.down != nil:
+		w.gaps = true
 		if w.gone.IsZero() {
 			w.gone = time.Now()
 			w.show.note(line{{warn, "the event stream broke, asking again: "}, {plain, u.down.Error()}})
@@ -81,6 +101,7 @@ func (w *waiter) take(u update) (look bool) {
 		}
 		return true
 	case u.Event.Type == switcher.EventLost:
+		w.gaps = true
 		return true
 	}
 	w.f.event(u.Event)

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +23,7 @@ func commands() []command {
 // services wants one service or more.
 func services(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("name at least one service; greenroom status lists them")
+		return errors.New("name at least one service; greenroom status lists them")
 	}
 	return nil
 }
@@ -62,14 +64,14 @@ func status(ctx context.Context, s *session, names []string) (report, error) {
 	}
 	r := report{doc: map[string]any{"services": views}}
 	if len(names) == 0 && len(views) != 1 {
-		r.lines = statusTable(views, s.paper(s.out).width, now())
+		r.lines = statusTable(views, s.width(), time.Now())
 		return r, nil
 	}
 	for i := range views {
 		if i > 0 {
 			r.lines = append(r.lines, nil)
 		}
-		r.lines = append(r.lines, details(&views[i], now())...)
+		r.lines = append(r.lines, details(&views[i], time.Now())...)
 	}
 	return r, nil
 }

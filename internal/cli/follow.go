@@ -25,11 +25,11 @@ type follow struct {
 
 // ending is how the move of one service ended.
 type ending struct {
-	result     switcher.Result
-	detail     string
-	generation uint64
-	evicted    int
-	counted    bool // evicted is known
+	result  switcher.Result
+	detail  string
+	evicted int
+	counted bool // evicted is known
+	heard   bool // the event came, so that the drain's time is known
 }
 
 func newFollow(r switcher.Receipt, until *switcher.Split) *follow {
@@ -62,7 +62,9 @@ func (f *follow) event(e switcher.Event) {
 	}
 	switch e.Type {
 	case switcher.EventEnd:
-		f.endings[e.Service] = ending{result: e.Result, detail: e.Detail, generation: e.Generation}
+		end := f.endings[e.Service]
+		end.result, end.detail, end.heard = e.Result, e.Detail, true
+		f.endings[e.Service] = end
 		f.drained, f.took = e.Drained, e.Took
 	case switcher.EventSplit:
 		f.reach(e.Split)
@@ -132,7 +134,10 @@ func (f *follow) recorded(service string, m switcher.Move) bool {
 	if m.ID != f.id || f.id == "" {
 		return false
 	}
-	f.endings[service] = ending{result: m.Result, detail: m.Detail, generation: m.Generation, evicted: m.Evicted, counted: true}
+	end := f.endings[service]
+	end.result, end.detail = m.Result, m.Detail
+	end.evicted, end.counted = m.Evicted, true
+	f.endings[service] = end
 	if f.took == 0 {
 		f.took = switcher.Duration(m.Ended.Sub(m.Started).Round(time.Millisecond))
 	}
@@ -152,6 +157,16 @@ func (f *follow) undoes(views []switcher.ServiceView) *switcher.CutoverView {
 
 // ended reports that the move is over for all services.
 func (f *follow) ended() bool { return f.id == "" || len(f.endings) == len(f.services) }
+
+// heard reports that the end was announced, not only found by looking.
+func (f *follow) heard() bool {
+	for _, e := range f.endings {
+		if !e.heard {
+			return false
+		}
+	}
+	return true
+}
 
 // done reports that there is nothing to wait for any more.
 func (f *follow) done() bool { return f.ended() || f.reached }

@@ -48,7 +48,7 @@ func (m *moveFlags) request(services []string) switcher.Request {
 
 func (m *moveFlags) waits() bool { return m.wait && !m.noWait }
 
-const waitTimeoutIs = "Longest wait for the move to end, as 90s or 1h; 0 waits without limit. With --no-wait, and for each single answer of the edge: at most 30s"
+const waitTimeoutIs = "Longest wait for the move to end, as 90s or 1h; 0 waits without limit. The edge's first answer is waited for 30s at most; --no-wait waits for nothing else, and 0 then means 30s"
 
 // move is one command that moves traffic, or stops it from moving.
 type move struct {
@@ -112,7 +112,7 @@ func (s *session) carry(ctx context.Context, m move) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
-	if receipt.ID == "" {
+	if receipt.ID == "" || len(receipt.Services) == 0 {
 		return m.accepted(receipt), nil
 	}
 	w := &waiter{edge: s.edge, feed: feed, f: newFollow(receipt, m.until), show: s.display(receipt.ID, start)}

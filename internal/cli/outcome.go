@@ -57,7 +57,7 @@ func finalLine(v *switcher.ServiceView, f *follow) line {
 	} else { // another move has begun meanwhile
 		l = l.add(plain, "%s, %s (generation %d)", v.Phase, v.Split, v.Generation)
 	}
-	if f.drained == 0 && e.result != switcher.ResultDone {
+	if e.result == switcher.ResultRefused || e.heard && f.drained == 0 && e.result != switcher.ResultDone {
 		return l.add(plain, ", as before.")
 	}
 	idle := v.Active.Other()

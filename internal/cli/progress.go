@@ -21,7 +21,7 @@ func progress(v *switcher.ServiceView, now time.Time) []line {
 	case c.Draining != nil:
 		return append(lines, drainLine(c.Draining, now))
 	case c.Held != nil:
-		lines = append(lines, label("held").add(warn, "step %d of %d%s: %s", c.Step, len(c.Ramp)+1, byWhom(c.Held.By), c.Held.Reason))
+		lines = append(lines, label("held").add(warn, "at step %d of %d%s", c.Step, len(c.Ramp)+1, byWhom(c.Held.By)).add(plain, ": %s", c.Held.Reason))
 	case v.Lock != nil:
 		lines = append(lines, label("locked").add(warn, "stands still%s: %s", byWhom(v.Lock.By), v.Lock.Reason))
 	case !c.NextStep.IsZero() && c.NextStep.After(now):
@@ -65,22 +65,24 @@ func verdictLine(g switcher.Verdict) line {
 
 // liveMove renders the move that a command waits for, to be redrawn.
 func liveMove(views []switcher.ServiceView, id string, since time.Duration, now time.Time) []line {
-	var lines []line
+	var members []*switcher.ServiceView
 	for i := range views {
-		v := &views[i]
-		if v.Cutover == nil || v.Cutover.ID != id {
-			continue
-		}
-		if len(lines) == 0 {
-			lines = append(lines, line{{bold, string(v.Cutover.Kind)}}.add(plain, " %s, %s", id, short(since.Truncate(time.Second))))
-		}
-		lines = append(lines, label(v.Name).add(phaseStyle(v.Phase), "%-9s ", v.Phase).
-			join(splitBar(v.Split, 20)).add(plain, " %s", v.Split))
-	}
-	for i := range views {
-		if v := &views[i]; v.Cutover != nil && v.Cutover.ID == id {
-			return append(lines, progress(v, now)...) // one move, one progress
+		if c := views[i].Cutover; c != nil && c.ID == id {
+			members = append(members, &views[i])
 		}
 	}
-	return lines
+	if len(members) == 0 {
+		return nil
+	}
+	c := members[0].Cutover
+	head := line{{bold, string(c.Kind)}}.add(plain, " %s ", id).join(line{inked(c.From), {plain, " → "}, inked(c.To)})
+	rows := make([][]line, len(members))
+	for i, v := range members {
+		rows[i] = []line{
+			say("  %-8s", cut(clean(v.Name), 24)), {{phaseStyle(v.Phase), v.Phase.String()}},
+			splitBar(v.Split, 20).add(plain, " %s", v.Split),
+		}
+	}
+	lines := append([]line{head.add(plain, ", %s", short(since.Truncate(time.Second)))}, grid(rows)...)
+	return append(lines, progress(members[0], now)...) // one move, one progress
 }

@@ -13,8 +13,9 @@ type screen struct {
 	color bool
 	// size of the terminal in cells, as it is now.
 	size func() (width, height int)
-	// raw: the terminal does not turn a line feed into a new line.
-	raw bool
+	// full: the block is all there is on the terminal, which is in raw mode
+	// and does not turn a line feed into a new line.
+	full bool
 
 	rows   int // on the screen now
 	hidden bool
@@ -36,7 +37,7 @@ func (s *screen) draw(lines []line) {
 	width, height := s.size()
 	lines = lines[:min(len(lines), max(height-1, 1))]
 	newline := "\n"
-	if s.raw {
+	if s.full {
 		newline = "\r\n"
 	}
 	var b strings.Builder
@@ -56,6 +57,9 @@ func (s *screen) draw(lines []line) {
 
 // up moves to the first line of the block.
 func (s *screen) up() string {
+	if s.full {
+		return "\x1b[H"
+	}
 	if s.rows == 0 {
 		return "\r"
 	}

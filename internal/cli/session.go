@@ -51,6 +51,9 @@ func perform(cmd *cobra.Command, args []string, common *commonFlags, do action) 
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)() // the second Ctrl-C ends the process
+	if s.timeout < 0 {
+		return exit(cmd, args, s.finish(report{}, invalid("--timeout %s is negative", s.timeout)))
+	}
 	result, err := do(ctx, s, args)
 	return exit(cmd, args, s.finish(result, err))
 }
@@ -70,9 +73,7 @@ func (s *session) finish(r report, err error) int {
 	if f == nil {
 		return exitDone
 	}
-	p := s.paper(s.errs)
-	p.width = 0 // an error is never cut
-	p.print(s.errs, f.explain(s.command, s.socket)...)
+	s.paper(s.errs).print(s.errs, f.explain(s.command, s.socket)...)
 	return f.Exit
 }
 
@@ -97,15 +98,22 @@ func (s *session) answer(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeout(ctx, answerTimeout)
 }
 
-// paper is how lines are to be printed on w: in color and cut to the width on
-// a terminal, plain and whole elsewhere.
+// paper is how lines are to be printed on w: in color on a terminal, else
+// plain. Nothing is cut: a terminal wraps what is too long for it.
 func (s *session) paper(w io.Writer) paper {
-	file, ok := terminal(w)
+	_, ok := terminal(w)
+	return paper{color: ok && colorful()}
+}
+
+// width is the room for a table on stdout: 0, without limit, if that is not a
+// terminal.
+func (s *session) width() int {
+	file, ok := terminal(s.out)
 	if !ok {
-		return paper{}
+		return 0
 	}
 	width, _ := sizeOf(file)
-	return paper{width: max(width, minWidth), color: colorful()}
+	return max(width, minWidth)
 }
 
 // colorful follows no-color.org.

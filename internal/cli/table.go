@@ -2,24 +2,41 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
+// layout is how wide the table may be. The zero value fits any terminal of
+// minWidth.
+type layout struct {
+	name, bar int // cells of the service's name, and of the split
+	active    bool
+	units     string // after the headings of pairs
+}
+
+func layoutFor(width int) layout {
+	switch {
+	case width <= 0 || width >= 96: // 0: not a terminal
+		return layout{name: 24, bar: 10, active: true, units: " b/g"}
+	case width >= 78:
+		return layout{name: 20, bar: 5, active: true}
+	}
+	return layout{name: 11, bar: 5}
+}
+
 // statusTable renders all services, one row each, with what an operator must
-// know of one below its row.
+// know of one below its row. The rows fit width; what is below may not.
 func statusTable(views []switcher.ServiceView, width int, now time.Time) []line {
 	if len(views) == 0 {
 		return []line{say("no services are configured")}
 	}
-	bar := 10
-	if width > 0 && width < 80 {
-		bar = 5
-	}
-	rows := [][]line{headings("SERVICE", "PHASE", "ACTIVE", "SPLIT b/g", "HEALTHY b/g", "IN-FLIGHT b/g", "GEN")}
+	l := layoutFor(width)
+	names := []string{"SERVICE", "PHASE", "ACTIVE", "SPLIT" + l.units, "HEALTHY" + l.units, "IN-FLIGHT" + l.units, "GEN"}
+	rows := [][]line{l.choose(headings(names...))}
 	for i := range views {
-		rows = append(rows, tableRow(&views[i], bar))
+		rows = append(rows, l.choose(tableRow(&views[i], l)))
 	}
 	table := grid(rows)
 	lines := []line{table[0]}
@@ -30,6 +47,14 @@ func statusTable(views []switcher.ServiceView, width int, now time.Time) []line 
 	return lines
 }
 
+// choose leaves out the column that there may be no room for.
+func (l layout) choose(row []line) []line {
+	if l.active {
+		return row
+	}
+	return slices.Delete(row, 2, 3)
+}
+
 func headings(names ...string) (row []line) {
 	for _, n := range names {
 		row = append(row, line{{dim, n}})
@@ -37,12 +62,12 @@ func headings(names ...string) (row []line) {
 	return row
 }
 
-func tableRow(v *switcher.ServiceView, bar int) []line {
+func tableRow(v *switcher.ServiceView, l layout) []line {
 	return []line{
-		{{bold, cut(clean(v.Name), 24)}},
+		{{bold, cut(clean(v.Name), l.name)}},
 		{{phaseStyle(v.Phase), v.Phase.String()}},
 		{inked(v.Active)},
-		splitBar(v.Split, bar).add(plain, " %d/%d", v.Split.Blue, v.Split.Green),
+		splitBar(v.Split, l.bar).add(plain, " %d/%d", v.Split.Blue, v.Split.Green),
 		healthy(v.Blue.PoolHealth).add(plain, " ").join(healthy(v.Green.PoolHealth)),
 		say("%d %d", v.Blue.Inflight, v.Green.Inflight),
 		say("%d", v.Generation),

@@ -12,9 +12,6 @@ import (
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
-// now is when a rendering is made.
-func now() time.Time { return time.Now() }
-
 func watchCommand() command {
 	return command{
 		name: "watch", usage: "[service...] [--json]",
@@ -83,14 +80,14 @@ func (s *session) watchLines(ctx context.Context, feed *feed) error {
 
 // watchLive redraws the board on each event, and each second.
 func (s *session) watchLive(ctx context.Context, feed *feed, b *board, file *os.File) {
-	screen := screen{w: s.out, color: colorful(), raw: true, size: func() (int, int) { return sizeOf(file) }}
+	screen := screen{w: s.out, color: colorful(), full: true, size: func() (int, int) { return sizeOf(file) }}
 	_, _ = fmt.Fprint(s.out, altOn)
 	defer func() { screen.close(); _, _ = fmt.Fprint(s.out, altOff) }()
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
 		width, height := screen.size()
-		screen.draw(b.lines(width, height, now()))
+		screen.draw(b.lines(width, height, time.Now()))
 		select {
 		case <-ctx.Done():
 			return

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -131,8 +132,29 @@ func (e *edge) start() {
 		default:
 		}
 		_, err := e.client().Services(e.t.Context())
-		return err == nil
+		return err == nil && listening(e.http) && e.hasCertificate()
 	})
+}
+
+// hasCertificate reports whether the TLS site can complete a handshake: its
+// certificate is made after it has begun to listen.
+func (e *edge) hasCertificate() bool {
+	conn, err := tls.Dial("tcp", "127.0.0.1:"+port(e.https), &tls.Config{ServerName: "localhost", InsecureSkipVerify: true})
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// listening reports whether somebody accepts connections at address.
+func listening(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // stop ends the edge as systemd would, and waits for it.
@@ -313,4 +335,11 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// explain shows the end of the edge's log.
+func (e *edge) explain() {
+	e.t.Helper()
+	log := e.log.String()
+	e.t.Logf("log:\n%s", log[max(0, len(log)-8000):])
 }

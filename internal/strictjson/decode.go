@@ -144,6 +144,9 @@ func (d *decoder) leaf(v reflect.Value) error {
 
 // mismatch is about a value of the wrong kind; bad syntax is told first.
 func (d *decoder) mismatch(t reflect.Type) error {
+	if d.done() {
+		return d.unexpected(wanted(t))
+	}
 	at := d.pos
 	if err := d.skip(); err != nil {
 		return err

@@ -91,9 +91,15 @@ func place(data []byte, offset int, path string, err error) *Error {
 	}
 }
 
+// maxPath is how many steps of a path are shown.
+const maxPath = 12
+
 func pathString(path []any) string {
 	var b strings.Builder
-	for _, step := range path {
+	for i, step := range path {
+		if i == maxPath {
+			return b.String() + "…"
+		}
 		switch step := step.(type) {
 		case int:
 			fmt.Fprintf(&b, "[%d]", step)

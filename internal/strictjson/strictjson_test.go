@@ -89,7 +89,7 @@ func TestNullIsAPointersOrAnInterfacesAbsence(t *testing.T) {
 func TestDecodeRefusesWithThePlaceAndWhatIsWanted(t *testing.T) {
 	deep := strings.Repeat(`[`, MaxDepth+1)
 	for name, c := range map[string]struct{ doc, want string }{
-		"empty":                  {``, `line 1, column 1: the document ends here: want a`},
+		"empty":                  {``, `line 1, column 1: the document ends here: want an object`},
 		"only space":             {" \n ", `line 2, column 2: the document ends here`},
 		"null":                   {`null`, `line 1, column 1: null: want an object`},
 		"byte order mark":        {"\ufeff{}", `line 1, column 1: byte order mark`},
@@ -162,7 +162,7 @@ func TestDecodeRefusesWithThePlaceAndWhatIsWanted(t *testing.T) {
 		"NaN":                    {`{"share": NaN}`, `unexpected 'N'`},
 		"bad below any":          {`{"any": [1, }`, `any[1]: unexpected '}'`},
 		"column in characters":   {`{"text": "ééé", "x": 1}`, `line 1, column 17: unknown field`},
-		"too deep":               {`{"any": ` + deep, `nested too deep: at most 64 levels`},
+		"too deep":               {`{"any": ` + deep, `column 72: any[0][0][0][0][0][0][0][0][0][0][0]…: nested too deep: at most 64 levels`},
 		"hostile path":           {`{"meta": {"a\nb": 1}}`, `meta."a\nb": 1: want a string`},
 	} {
 		t.Run(name, func(t *testing.T) {

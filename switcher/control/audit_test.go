@@ -129,6 +129,9 @@ func TestATornLastLineStaysAndIsNoted(t *testing.T) {
 	data := sampleLog(t)
 	begin := bytes.LastIndexByte(data[:len(data)-1], '\n') + 1
 	for end := begin; end <= len(data); end++ {
+		if middle := end > begin+2 && end < len(data)-2; middle && end%17 != 0 {
+			continue // each costs several fsyncs
+		}
 		path := filepath.Join(openDir(t), "audit.log")
 		if err := os.WriteFile(path, data[:end], 0o640); err != nil {
 			t.Fatal(err)

@@ -135,19 +135,17 @@ type verified struct {
 // verify reads a log to its end. A line that does not follow is allowed only
 // where the next says that it was torn, by its length and hash.
 func verify(r io.Reader) (v verified, err error) {
-	in := bufio.NewReaderSize(r, maxLine)
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, maxLine)
+	in.Split(wholeLines)
 	var broken error // the line before this one did not follow, for this reason
 	var last torn
-	for {
-		raw, err := in.ReadSlice('\n')
-		switch {
-		case errors.Is(err, io.EOF):
+	for in.Scan() {
+		raw, ended := bytes.CutSuffix(in.Bytes(), []byte("\n"))
+		if !ended {
 			v.tail = bytes.Clone(raw)
-			return v, broken
-		case err != nil:
-			return v, fmt.Errorf("line %d: %w", v.lines+1, err)
+			break
 		}
-		raw = raw[:len(raw)-1]
 		e, next, err := v.follow(raw)
 		switch {
 		case broken != nil && (err != nil || e.Recovered == nil || *e.Recovered != last):
@@ -165,6 +163,21 @@ func verify(r io.Reader) (v verified, err error) {
 		}
 		v.lines, v.size, v.chain = v.lines+1, v.size+int64(len(raw)+1), next
 	}
+	if err := in.Err(); err != nil && broken == nil {
+		return v, fmt.Errorf("line %d: %w", v.lines+1, err)
+	}
+	return v, broken
+}
+
+// wholeLines splits into lines with their newlines, which the last may lack.
+func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i+1], nil
+	}
+	if atEOF && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
 }
 
 // VerifyAudit reads an audit log and returns how many of its lines hold. The

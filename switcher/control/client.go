@@ -160,7 +160,8 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil || errors.Is(err, ErrUnreachable) {
 		return err
 	}
-	return fmt.Errorf("%w: %s: %w", ErrUnreachable, c.socket, err)
+	return fmt.Errorf("%w: %s: it hung up, as it does when it stops or has too many connections: %w",
+		ErrUnreachable, c.socket, err)
 }
 
 func problemIn(resp *http.Response) error {

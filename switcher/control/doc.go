@@ -72,6 +72,8 @@
 //
 // The socket has mode 0660, in a directory that is made with mode 0750: the
 // file system keeps out all but the owner and one group ([Settings.Group]).
+// Beside it stays a file with ".lock" at the end of its name, so that two
+// processes that start at once do not take the path from each other.
 // Of those who connect, the kernel says which user and groups they have
 // (SO_PEERCRED, SO_PEERGROUPS), as of when they connected. A [Policy] turns
 // that into a [Role], anew for each request: the highest that a rule gives.

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"encoding/json"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -58,15 +60,20 @@ func (q *quota) add(uid uint32, ordinary, stranger bool, n int) {
 	}
 }
 
-const busyAnswer = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/problem+json\r\n\r\n" +
-	`{"type":"urn:greenroom:problem:busy","title":"Too many connections","status":503,"code":"busy",` +
-	`"detail":"too many connections to the admin socket: close event streams that nobody reads"}` + "\n"
+const busyDetail = "too many connections to the admin socket: close event streams that nobody reads"
 
-// turnAway never blocks: the buffer of a new socket is empty.
+// turnAway answers before it has read anything, and never blocks: the buffer
+// of a new socket is empty. A client that is still writing may see a broken
+// connection instead.
 func turnAway(conn net.Conn) error {
 	if err := conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 		return err
 	}
-	_, err := conn.Write([]byte(busyAnswer))
+	body, err := json.Marshal(newProblem(CodeBusy, busyDetail))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(conn, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"+
+		"Content-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	return err
 }

@@ -71,7 +71,7 @@ func wantProblem(t *testing.T, err error, status int, code string, is error) {
 }
 
 func routesUnknown(t *testing.T, c *Client) {
-	base := switcher.Request{Services: []string{"nope"}}
+	base := switcher.Request{Services: []string{"nope"}, Reason: "a lock needs one"}
 	ask := func(_ any, err error) {
 		t.Helper()
 		wantProblem(t, err, http.StatusNotFound, CodeUnknownService, switcher.ErrUnknownService)
@@ -151,7 +151,7 @@ func routesEvents(t *testing.T, c *Client) {
 				t.Fatal(update.Hello)
 			}
 			greeted = true
-			if _, err := c.Lock(t.Context(), switcher.Request{Services: []string{"web", "app"}}); err != nil {
+			if _, err := c.Lock(t.Context(), switcher.Request{Services: []string{"web", "app"}, Reason: "why"}); err != nil {
 				t.Fatal(err)
 			}
 			continue

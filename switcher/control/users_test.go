@@ -33,6 +33,10 @@ type childResult struct {
 
 func childMain(spec string) int {
 	command, socket, _ := strings.Cut(spec, " ")
+	if command == "find" {
+		fmt.Println(FindSocket("") + " " + DefaultSocket())
+		return 0
+	}
 	c, ctx := NewClient(socket), context.Background()
 	app := switcher.Request{Services: []string{"app"}, Reason: "from a child"}
 	var err error
@@ -71,18 +75,30 @@ type account struct {
 // as runs a command of the client in a process of another user.
 func as(t *testing.T, who account, command, socket string) (result childResult) {
 	t.Helper()
+	out := runAs(t, who, childEnv+"="+command+" "+socket)
+	if err := json.Unmarshal(out, &result); err != nil {
+		t.Fatalf("child: %q: %s", out, err)
+	}
+	return result
+}
+
+func runAs(t *testing.T, who account, env ...string) []byte {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), readableBinary(t))
-	cmd.Env = []string{childEnv + "=" + command + " " + socket}
-	cmd.Dir = "/"
+	cmd.Env, cmd.Dir = env, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: who.uid, Gid: who.gid, Groups: who.groups}}
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("child: %s: %s", err, out)
 	}
-	if err := json.Unmarshal(out, &result); err != nil {
-		t.Fatalf("child: %q: %s", out, err)
-	}
-	return result
+	return out
+}
+
+// asFind returns what FindSocket and DefaultSocket say to another user.
+func asFind(t *testing.T, who account, env ...string) (found, own string) {
+	t.Helper()
+	found, own, _ = strings.Cut(strings.TrimSpace(string(runAs(t, who, append(env, childEnv+"=find")...))), " ")
+	return found, own
 }
 
 // readableBinary is a copy of this program where other users can run it: go

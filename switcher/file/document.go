@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,8 +36,9 @@ type payload struct {
 	State   switcher.State `json:"state"`
 }
 
-// encode makes the document of a state. It refuses what decode would refuse.
-func encode(s switcher.State, now time.Time) ([]byte, error) {
+// encode makes the document of a state, of at most limit bytes. It refuses what
+// decode would refuse.
+func encode(s switcher.State, now time.Time, limit int64) ([]byte, error) {
 	if err := validate(s); err != nil {
 		return nil, err
 	}
@@ -51,10 +53,11 @@ func encode(s switcher.State, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(doc) >= maxDocument {
-		return nil, fmt.Errorf("the state has %d bytes: at most %d", len(doc), maxDocument)
+	doc = append(doc, '\n')
+	if int64(len(doc)) > limit {
+		return nil, fmt.Errorf("the state has %d bytes: at most %d can be read again", len(doc), limit)
 	}
-	return append(doc, '\n'), nil
+	return doc, nil
 }
 
 // decode returns a state exactly as it was written, or an error.
@@ -68,7 +71,7 @@ func decode(doc []byte) (payload, error) {
 		return payload{}, fmt.Errorf("it is torn or corrupt: %w", err)
 	}
 	if len(outer.Payload) == 0 {
-		return payload{}, fmt.Errorf("it is corrupt: no payload")
+		return payload{}, errors.New("it is corrupt: no payload")
 	}
 	var canonical bytes.Buffer
 	if err := json.Compact(&canonical, outer.Payload); err != nil {

@@ -91,7 +91,7 @@ func wantWords(t *testing.T, err error, words ...string) {
 
 func document(t *testing.T, generation uint64) string {
 	t.Helper()
-	doc, err := encode(stateAt(generation), at)
+	doc, err := encode(stateAt(generation), at, maxDocument)
 	if err != nil {
 		t.Fatal(err)
 	}

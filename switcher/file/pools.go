@@ -58,7 +58,7 @@ func (v *version) UnmarshalJSON(data []byte) error {
 // refuses, as a bad address, or one that is in a pool twice.
 func ParsePools(data []byte) (switcher.Pools, error) {
 	if len(data) > maxPoolFile {
-		return switcher.Pools{}, fmt.Errorf("it has more than %d bytes, the most that is read", maxPoolFile)
+		return switcher.Pools{}, tooLarge(maxPoolFile)
 	}
 	var f poolFile
 	if err := strictjson.Decode(data, &f); err != nil {

@@ -43,7 +43,7 @@ func TestMalformedPoolFilesAreRefusedWithThePlaceAndWhatIsWanted(t *testing.T) {
 	for name, c := range map[string]struct{ content, want string }{
 		"empty file":           {"", `line 1, column 1: the document ends here: want an object`},
 		"only a line feed":     {"\n", `line 2, column 1: the document ends here`},
-		"torn":                 {wholeFile[:60], `line 2, column 45: blue[0].address: the document ends within a string: want '"'`},
+		"torn":                 {wholeFile[:60], `line 2, column 46: blue[0]: the document ends within a string: want '"'`},
 		"null":                 {`null`, `line 1, column 1: null: want an object`},
 		"an array":             {`[]`, `line 1, column 1: an array: want an object`},
 		"a string":             {`"blue"`, `line 1, column 1: the string "blue": want an object`},
@@ -51,7 +51,7 @@ func TestMalformedPoolFilesAreRefusedWithThePlaceAndWhatIsWanted(t *testing.T) {
 		"a comment":            {"{ // pools\n}", `line 1, column 3: unexpected '/': want a key in double quotes, or '}'`},
 		"byte order mark":      {"\ufeff" + wholeFile, `line 1, column 1: byte order mark: want UTF-8 without one`},
 		"UTF-16":               {"{\x00\"\x00", `line 1, column 2: unexpected '\x00': want a key`},
-		"invalid UTF-8":        {pools("{\"address\": \"a\xff:1\"}", ""), `line 1, column 41: blue[0].address: invalid UTF-8 (byte 0xff) in a string`},
+		"invalid UTF-8":        {pools("{\"address\": \"a\xff:1\"}", ""), `line 1, column 39: blue[0].address: invalid UTF-8 (byte 0xff) in a string`},
 		"trailing comma":       {`{"version": 1, "blue": [], "green": [],}`, `line 1, column 40: unexpected '}': want a key in double quotes`},
 		"trailing object":      {wholeFile + "{}", `line 4, column 1: unexpected '{': want nothing after the end of the value`},
 		"trailing rest":        {wholeFile + `9001"}]}`, `line 4, column 1: unexpected '9': want nothing`},
@@ -99,7 +99,7 @@ func TestMalformedPoolFilesAreRefusedWithThePlaceAndWhatIsWanted(t *testing.T) {
 			`column 52: blue[0].meta: upstream "a:1": meta "a": keys and values are at most 1024 bytes`},
 		"half a surrogate":   {pools(`{"address": "\ud800:1"}`, ""), `column 38: blue[0].address: \ud800 is half of a surrogate pair`},
 		"too many upstreams": {pools(many, ""), `column 24: blue: 10001 upstreams: at most 10000`},
-		"too deep":           {strings.Repeat(`[`, 100), `want an object`},
+		"too deep":           {strings.Repeat(`[`, 100), `line 1, column 65: [0][0]`},
 		"too large":          {wholeFile + strings.Repeat(" ", maxPoolFile), `cannot be read: it has more than 4194304 bytes, the most that is read`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -28,11 +28,18 @@ func readOpen(f *os.File, limit int64) ([]byte, os.FileInfo, error) {
 	if !info.Mode().IsRegular() {
 		return nil, info, fmt.Errorf("it is %s: want a regular file", kind(info.Mode()))
 	}
+	if info.Size() > limit {
+		return nil, info, tooLarge(limit)
+	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("it has more than %d bytes, the most that is read", limit)
+	if err == nil && int64(len(data)) > limit { // it grows
+		err = tooLarge(limit)
 	}
 	return data, info, err
+}
+
+func tooLarge(limit int64) error {
+	return fmt.Errorf("it has more than %d bytes, the most that is read", limit)
 }
 
 func kind(mode fs.FileMode) string {

@@ -30,7 +30,8 @@ var errClosed = errors.New("the state store is closed")
 // Store keeps the state in a directory. It is safe for concurrent use; make one
 // with OpenStore.
 type Store struct {
-	dir string
+	dir   string
+	limit int64 // of a document, in bytes
 
 	mu   sync.Mutex
 	lock *lock // nil when closed; guarded by mu
@@ -60,7 +61,7 @@ func OpenStore(dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, lock: l, after: func(string) {}}
+	s := &Store{dir: dir, limit: maxDocument, lock: l, after: func(string) {}}
 	if err := s.removeTemporary(); err != nil {
 		return nil, errors.Join(fmt.Errorf("state directory: %w", err), l.release())
 	}
@@ -85,7 +86,7 @@ func (s *Store) String() string { return "file " + s.path(current) }
 // Save implements switcher.Store. An ended ctx is refused; after the start the
 // disk decides how long it takes.
 func (s *Store) Save(ctx context.Context, state switcher.State) error {
-	doc, err := encode(state, time.Now())
+	doc, err := encode(state, time.Now(), s.limit)
 	if err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
@@ -141,7 +142,7 @@ func (s *Store) usable(ctx context.Context) error {
 
 // read returns one generation, or an error that names its file.
 func (s *Store) read(name string) (payload, error) {
-	data, info, err := readRegular(s.path(name), maxDocument)
+	data, info, err := readRegular(s.path(name), s.limit)
 	if missing(err) {
 		return payload{}, fmt.Errorf("%s is missing: %w", s.path(name), err)
 	}

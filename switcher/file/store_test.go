@@ -257,18 +257,20 @@ func TestAtMostFiveCorruptDocumentsAreKept(t *testing.T) {
 	}
 }
 
-func TestAnOversizedDocumentIsRefused(t *testing.T) {
+func TestAnOversizedDocumentIsNeitherReadNorWritten(t *testing.T) {
 	s := openStore(t, t.TempDir())
 	put(t, s.path(current), "")
 	if err := os.Truncate(s.path(current), maxDocument+1); err != nil {
 		t.Fatal(err)
 	}
 	wantFailed(t, s, "it has more than 67108864 bytes")
-	big := stateAt(1)
-	big.Services[strings.Repeat("x", maxDocument)] = big.Services["app"]
-	if err := s.Save(t.Context(), big); err == nil || !strings.Contains(err.Error(), "at most 67108864") {
+	s.limit = int64(len(document(t, 1)))
+	mustSave(t, s, 1)
+	wantLoaded(t, s, 1)
+	if err := s.Save(t.Context(), switchertest.FullState()); err == nil || !strings.Contains(err.Error(), "can be read again") {
 		t.Errorf("Save: %v", err)
 	}
+	wantLoaded(t, s, 1)
 }
 
 func TestAnInvalidStateIsNotSaved(t *testing.T) {
@@ -343,7 +345,7 @@ func TestNoTruncationAndNoFlippedByteGivesAWrongState(t *testing.T) {
 func FuzzADocumentIsRefusedOrComesBackAsItIs(f *testing.F) {
 	f.Add([]byte(signed(`{"written":"2026-01-02T03:04:05Z","state":{"services":{}}}`)))
 	f.Add([]byte(`{"format":1,"sha256":"","payload":{}}`))
-	full, err := encode(switchertest.FullState(), at)
+	full, err := encode(switchertest.FullState(), at, maxDocument)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -353,7 +355,7 @@ func FuzzADocumentIsRefusedOrComesBackAsItIs(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := encode(p.State, p.Written)
+		again, err := encode(p.State, p.Written, maxDocument)
 		if err != nil {
 			t.Fatalf("loaded what cannot be saved: %v", err)
 		}
@@ -376,4 +378,25 @@ func TestLoadAndSaveCanBeCalledAtTheSameTimeAsClose(t *testing.T) {
 	}()
 	closeStore(t, s)
 	<-done
+}
+
+func TestALockFileThatWasRemovedMeanwhileIsNotTheLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	put(t, path, "")
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if !isAt(f, path) {
+		t.Error("an untouched file is not at its path")
+	}
+	swap(t, path, "")
+	if isAt(f, path) {
+		t.Error("another file was taken for the locked one")
+	}
+	mustRemove(t, path)
+	if isAt(f, path) {
+		t.Error("a removed file is at its path")
+	}
 }
