@@ -73,7 +73,7 @@ func TestAHalfHealthyPoolIsEnoughWhereHalfIsAsked(t *testing.T) {
 		b.health("app", green, false, 1)
 		_, err := b.cutover(green, "", "app")
 		b.must(err)
-		b.at("app", switcher.Draining, 100)
+		b.at("app", switcher.Steady, 100)
 	})
 }
 
@@ -232,7 +232,7 @@ func TestTheGateTimeoutHoldsForASlowGateToo(t *testing.T) {
 		if took := time.Since(started); took != 8*time.Second {
 			t.Errorf("the command took %s", took)
 		}
-		b.at("app", switcher.Draining, 100)
+		b.at("app", switcher.Steady, 100)
 	})
 }
 

@@ -43,7 +43,7 @@ func TestTheServicesOwnRampIsTakenUnlessTheCommandHasOne(t *testing.T) {
 		pass(time.Second)
 		_, err = b.cutover(green, "", "app")
 		b.must(err)
-		b.at("app", switcher.Draining, 100)
+		b.at("app", switcher.Steady, 100)
 	})
 }
 

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -136,12 +137,25 @@ func TestARampWhoseTargetDiesIsUndoneAtOnce(t *testing.T) {
 // fetch returns the body of a good answer.
 func fetch(t *testing.T, url string) string {
 	t.Helper()
-	resp, err := get(t.Context(), url, nil)
+	return fetchHost(t, url, "")
+}
+
+// fetchHost is fetch with another Host.
+func fetchHost(t *testing.T, url, host string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = host
+	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	body := make([]byte, 1024)
-	n, _ := resp.Body.Read(body)
-	return string(body[:n])
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d: %v: %.200s", resp.StatusCode, err, body)
+	}
+	return string(body)
 }

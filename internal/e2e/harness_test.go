@@ -52,7 +52,9 @@ type edge struct {
 	http   string // address of the plaintext site
 	https  string // address of the TLS site
 	admin  string // address of Caddy's admin API
-	config string // the Caddyfile; see caddyfile
+	config string // the Caddyfile
+
+	control string // the control socket, if not the one in dir
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd     // guarded by mu; nil: not running
@@ -106,25 +108,20 @@ https://localhost:%[5]s {
 }
 
 func (e *edge) configPath() string { return filepath.Join(e.dir, "Caddyfile") }
-func (e *edge) socket() string     { return filepath.Join(e.dir, "run", "control.sock") }
+
+func (e *edge) socket() string {
+	if e.control != "" {
+		return e.control
+	}
+	return filepath.Join(e.dir, "run", "control.sock")
+}
 
 // start runs the edge and waits until it answers on its control socket.
 func (e *edge) start() {
 	e.t.Helper()
 	cmd := exec.Command(binary, "run", "--config", e.configPath())
 	cmd.Env = append(os.Environ(), "HOME="+e.dir, "XDG_CONFIG_HOME="+e.dir, "XDG_DATA_HOME="+e.dir)
-	cmd.Stdout, cmd.Stderr = e.log, e.log
-	if err := cmd.Start(); err != nil {
-		e.t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(exited)
-	}()
-	e.mu.Lock()
-	e.cmd, e.exited = cmd, exited
-	e.mu.Unlock()
+	exited := e.launch(cmd)
 	e.until("the edge answers", func() bool {
 		select {
 		case <-exited:
@@ -145,6 +142,24 @@ func (e *edge) hasCertificate() bool {
 	}
 	conn.Close()
 	return true
+}
+
+// launch starts cmd as the edge's process.
+func (e *edge) launch(cmd *exec.Cmd) (exited chan struct{}) {
+	e.t.Helper()
+	cmd.Stdout, cmd.Stderr = e.log, e.log
+	if err := cmd.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	exited = make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	e.mu.Lock()
+	e.cmd, e.exited = cmd, exited
+	e.mu.Unlock()
+	return exited
 }
 
 // listening reports whether somebody accepts connections at address.

@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/greenroom-proxy/greenroom/switcher/control"
+)
+
+// runExample runs a config of the repository as its README says, with state of
+// its own, and returns an edge whose cli speaks to it.
+func runExample(t *testing.T, dir, config, socket string, env ...string) *edge {
+	t.Helper()
+	e := &edge{t: t, dir: t.TempDir(), log: new(syncBuffer), control: socket}
+	cmd := exec.Command(binary, "run", "--config", config)
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "HOME="+e.dir, "XDG_CONFIG_HOME="+e.dir, "XDG_DATA_HOME="+e.dir), env...)
+	e.launch(cmd)
+	t.Cleanup(e.kill)
+	e.until("the edge answers", func() bool {
+		_, err := e.client().Services(t.Context())
+		return err == nil
+	})
+	e.healthy()
+	return e
+}
+
+func TestTheFirstScreenOfTheREADMEDoesWhatItShows(t *testing.T) {
+	e := runExample(t, "../..", "Caddyfile.example", control.DefaultSocket())
+	color := func(want string) {
+		t.Helper()
+		if body := fetch(t, "http://localhost:8080/"); body != "hello from "+want+"\n" {
+			t.Errorf("%q instead of %s", body, want)
+		}
+	}
+	color("blue")
+	for _, step := range []struct{ command, prints, color string }{
+		{"status", "app  steady, generation 1", "blue"},
+		{"cutover app --to green", "app: green serves 100% (generation 2). blue is safe to stop: 0 in-flight, 0 cut", "green"},
+		{"rollback app", "app: blue serves 100% (generation 3). green is safe to stop", "blue"},
+	} {
+		out := e.cli(strings.Fields(step.command)...)
+		if out.code != 0 || !strings.Contains(out.stdout, step.prints) {
+			t.Errorf("%s: want %q: %s", step.command, step.prints, out)
+		}
+		color(step.color)
+	}
+}
+
+func TestTheQuickstartDoesWhatItsREADMESays(t *testing.T) {
+	dir := t.TempDir()
+	here := filepath.Join(dir, "quickstart")
+	if err := os.CopyFS(here, os.DirFS("../../examples/quickstart")); err != nil {
+		t.Fatal(err)
+	}
+	e := runExample(t, here, "Caddyfile", filepath.Join(dir, "run/control.sock"), "QUICKSTART_DIR="+dir)
+	if body := fetchHost(t, "http://localhost:8081/", "green.localhost"); !strings.HasPrefix(body, "green ") {
+		t.Errorf("the preview shows %q", body)
+	}
+	if body := fetch(t, "http://localhost:8081/"); !strings.HasPrefix(body, "blue ") {
+		t.Errorf("%q before the cutover", body)
+	}
+	out := e.cli("cutover", "app", "--to", "green", "--ramp", "10:50ms,50:50ms", "--reason", "release 1.5.0")
+	if out.code != 0 || !strings.Contains(out.stdout, "blue is safe to stop") {
+		t.Errorf("cutover: %s", out)
+	}
+	if out := e.cli("rollback", "app"); out.code != 0 {
+		t.Errorf("rollback: %s", out)
+	}
+	pools := filepath.Join(here, "pools", "app.json")
+	if err := os.WriteFile(pools, []byte(`{"version": 1, "blue": [{"address": "127.0.0.1:9101"}], "green": []}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e.until("the edit of the pool file is in force", func() bool { v := e.view(); return v.Blue.Total == 1 && v.Green.Total == 0 })
+	if err := os.WriteFile(pools, []byte(`{"version": 1, "blue": [{"address": "127.0.0.1"}], "green": []}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e.until("the bad edit is refused", func() bool { return strings.Contains(e.view().Source.Error, "127.0.0.1") })
+	if v := e.view(); v.Blue.Total != 1 {
+		t.Errorf("after a bad edit: %d upstreams", v.Blue.Total)
+	}
+	for _, step := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"lock", "app", "--reason", "freeze: final of the cup"}, 0},
+		{[]string{"cutover", "app", "--to", "green"}, 12},
+		{[]string{"unlock", "app"}, 0},
+	} {
+		if out := e.cli(step.args...); out.code != step.code {
+			t.Errorf("%v: want %d: %s", step.args, step.code, out)
+		}
+	}
+}
+
+func TestTheSystemdUnitAndItsConfigAreSound(t *testing.T) {
+	dir := t.TempDir()
+	config, err := os.ReadFile("../../examples/systemd/Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The group of the unit is made by its installation.
+	local := strings.ReplaceAll(string(config), "group greenroom", "group 0")
+	if err := os.WriteFile(filepath.Join(dir, "Caddyfile"), []byte(local), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(binary, "validate", "--config", filepath.Join(dir, "Caddyfile")).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
