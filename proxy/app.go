@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -37,6 +38,7 @@ type App struct {
 	Services map[string]*Service `json:"services,omitempty"`
 
 	edges   map[string]*edge
+	plane   *controlPlane // set by Start
 	runtime *runtime
 	ctx     caddy.Context
 	events  *caddyevents.App
@@ -49,12 +51,14 @@ type edge struct {
 	name      string
 	config    *Service
 	pools     PoolSource
+	source    switcher.Source // of pools; set by Start
+	sourceKey string          // of pools
 	checks    checkSet
 	forwarder Forwarder
 	service   *switcher.Service
 	runtime   *runtime
 	budget    *budget
-	outcomes  *outcomes
+	outcomes  func() *outcomes // made at first use, so that a refused config shows in no metric
 }
 
 // CaddyModule implements caddy.Module.
@@ -114,7 +118,8 @@ func (app *App) edge(ctx caddy.Context, name string, s *Service) (*edge, error) 
 	rt := app.runtime
 	e := &edge{
 		name: name, config: s, service: rt.switcher.Service(name), runtime: rt,
-		budget: rt.budget(name), outcomes: rt.metrics.of(name),
+		budget:   rt.budget(name),
+		outcomes: sync.OnceValue(func() *outcomes { return rt.metrics.of(name) }),
 	}
 	var err error
 	if e.checks, err = buildChecks(s.Checks); err != nil {
@@ -128,6 +133,9 @@ func (app *App) edge(ctx caddy.Context, name string, s *Service) (*edge, error) 
 		return nil, fmt.Errorf("pools: %w", err)
 	}
 	e.pools = pools.(PoolSource)
+	if e.sourceKey, err = sourceKey(e.pools); err != nil {
+		return nil, fmt.Errorf("pools: %w", err)
+	}
 	e.forwarder, err = s.loadForwarder(ctx)
 	return e, err
 }
@@ -158,10 +166,22 @@ func adjust(t *reverseproxy.HTTPTransport) {
 	}
 }
 
-// Start implements caddy.App: the config comes into force.
+// prepare makes what can still fail when the config starts.
+func (app *App) prepare(log *slog.Logger) (err error) {
+	for name, e := range app.edges {
+		if e.source, err = e.pools.Source(log.With("service", name)); err != nil {
+			return fmt.Errorf("service %q: pools: %w", name, err)
+		}
+		e.outcomes()
+	}
+	return nil
+}
+
+// Start implements caddy.App: the config comes into force, or is ready to as
+// soon as the one before is stopped.
 func (app *App) Start() error { return app.runtime.start(app) }
 
-// Stop implements caddy.App.
+// Stop implements caddy.App: the config is replaced, or was not started.
 func (app *App) Stop() error { return app.runtime.withdraw(app) }
 
 // Cleanup implements caddy.CleanerUpper.

@@ -1,12 +1,12 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
-	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -62,6 +62,11 @@ func (c *Control) provision(stateDir string) (err error) {
 			return err
 		}
 	}
+	if c.Group != "" {
+		if _, err := control.GroupRule(c.Group, control.RoleNone); err != nil {
+			return err
+		}
+	}
 	c.adminRole = control.RoleView
 	if c.AdminAPI != "" {
 		if c.adminRole, err = control.ParseRole(c.AdminAPI); err != nil {
@@ -69,10 +74,10 @@ func (c *Control) provision(stateDir string) (err error) {
 		}
 	}
 	c.policy = control.Policy{}
-	for _, a := range c.Allow {
+	for i, a := range c.Allow {
 		rule, err := a.rule()
 		if err != nil {
-			return fmt.Errorf("allow: %w", err)
+			return fmt.Errorf("allow %d: %w", i+1, err)
 		}
 		c.policy.Rules = append(c.policy.Rules, rule)
 	}
@@ -80,6 +85,9 @@ func (c *Control) provision(stateDir string) (err error) {
 }
 
 func (a *Allow) rule() (control.Rule, error) {
+	if a == nil {
+		return control.Rule{}, errors.New("no settings")
+	}
 	role, err := control.ParseRole(a.Role)
 	switch {
 	case err != nil:
@@ -130,57 +138,57 @@ func (c *Control) unmarshal(d *caddyfile.Dispenser) error {
 	}.read(d, "allow")
 }
 
-// controlPlane is the control socket and its audit log, while they are open.
+// controlPlane is the control socket and the audit log of a config. Configs
+// share what they have in common.
 type controlPlane struct {
-	config  Control // that they were opened with
-	audit   *control.Audit
-	handler atomic.Pointer[control.Handler]
-	server  *control.Server
-	stop    func() // of the server; waits
+	config Control
+	audit  *control.Audit
+	server *control.Server // nil: gave way to another on the same path
+	stop   func()          // of the server; waits
 }
 
-// openControl makes the control plane app's own. What app does not change
-// stays open; on an error all stays. The caller holds mu.
-func (rt *runtime) openControl(app *App) error {
-	if rt.control == nil {
-		rt.control = new(controlPlane)
+// openControl opens what c has that the plane in force has not. On an error
+// all is as before. The caller holds mu.
+func (rt *runtime) openControl(c *Control) (*controlPlane, error) {
+	old := rt.control
+	if old == nil {
+		old = new(controlPlane)
 	}
-	p, c := rt.control, app.Control
-	audit := p.audit
-	if audit == nil || c.Audit != p.config.Audit {
+	p := &controlPlane{config: *c}
+	if p.audit = old.audit; p.audit == nil || c.Audit != old.config.Audit {
 		var err error
-		if audit, err = control.OpenAudit(c.Audit); err != nil {
-			return err
+		if p.audit, err = control.OpenAudit(c.Audit); err != nil {
+			return nil, err
 		}
 	}
-	if p.server == nil || c.Socket != p.config.Socket || c.Group != p.config.Group {
-		if err := p.listen(rt, c); err != nil {
-			if audit != p.audit {
-				return errors.Join(err, audit.Close())
-			}
-			return err
-		}
+	if old.server != nil && c.Socket == old.config.Socket && c.Group == old.config.Group {
+		p.server, p.stop = old.server, old.stop
+	} else if err := rt.replaceSocket(old, p); err != nil {
+		return nil, errors.Join(err, p.closeExcept(old))
 	}
-	p.handler.Store(control.NewHandler(rt.switcher, audit, rt.log))
-	if p.audit != nil && p.audit != audit {
-		_ = p.audit.Close()
-	}
-	p.audit, p.config = audit, *c
-	p.server.SetPolicy(c.policy)
-	return nil
+	return p, nil
 }
 
-// listen opens a new socket, and only then closes the one before.
-func (p *controlPlane) listen(rt *runtime, c *Control) error {
-	settings := control.Settings{Socket: c.Socket, Group: c.Group, Policy: c.policy}
-	if p.server != nil && c.Socket == p.config.Socket {
-		p.close() // the same path for another group: no two can be open
+// replaceSocket opens p's socket beside old's, unless both have one path, as
+// when only the group changes: no two can be open there.
+func (rt *runtime) replaceSocket(old, p *controlPlane) error {
+	if old.server == nil || old.config.Socket != p.config.Socket {
+		return p.listen(rt)
 	}
-	server, err := control.Listen(settings, p, rt.log)
+	old.closeServer()
+	err := p.listen(rt)
+	if err != nil {
+		err = errors.Join(err, old.listen(rt))
+	}
+	return err
+}
+
+func (p *controlPlane) listen(rt *runtime) error {
+	settings := control.Settings{Socket: p.config.Socket, Group: p.config.Group, Policy: p.config.policy}
+	server, err := control.Listen(settings, http.HandlerFunc(rt.serveControl), rt.log)
 	if err != nil {
 		return err
 	}
-	p.close()
 	p.server = server
 	p.stop = goUntilStopped(func(ctx context.Context) {
 		if err := server.Run(ctx); err != nil {
@@ -190,25 +198,64 @@ func (p *controlPlane) listen(rt *runtime, c *Control) error {
 	return nil
 }
 
-// ServeHTTP hands on to the handler of the newest config.
-func (p *controlPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.handler.Load().ServeHTTP(w, r)
+// serveControl hands on to the handler in force.
+func (rt *runtime) serveControl(w http.ResponseWriter, r *http.Request) {
+	handler := rt.handler.Load()
+	if handler == nil {
+		http.Error(w, "the greenroom app is starting", http.StatusServiceUnavailable)
+		return
+	}
+	handler.ServeHTTP(w, r)
 }
 
-func (p *controlPlane) close() {
-	if p.stop != nil {
+// takeControl brings p into force, and closes what only the one before had.
+func (rt *runtime) takeControl(p *controlPlane) {
+	old := rt.control
+	rt.control = p
+	if old == nil || old.audit != p.audit {
+		rt.handler.Store(control.NewHandler(rt.switcher, p.audit, rt.log))
+	}
+	p.server.SetPolicy(p.config.policy)
+	if old != nil && old != p {
+		_ = old.closeExcept(p) // of an audit log, whose lines are synced
+	}
+}
+
+// dropControl closes what only p has, which did not come into force.
+func (rt *runtime) dropControl(p *controlPlane) error {
+	old := rt.control
+	if old == nil {
+		return p.closeExcept(new(controlPlane))
+	}
+	err := p.closeExcept(old)
+	if old.server == nil { // it had given way to p's
+		err = errors.Join(err, old.listen(rt))
+	}
+	return err
+}
+
+func (p *controlPlane) closeExcept(other *controlPlane) error {
+	if p.server != other.server {
+		p.closeServer()
+	}
+	if p.audit != other.audit {
+		return p.audit.Close()
+	}
+	return nil
+}
+
+func (p *controlPlane) closeServer() {
+	if p.server != nil {
 		p.stop()
 		p.server, p.stop = nil, nil
 	}
 }
 
 func (rt *runtime) closeControl() {
-	if p := rt.control; p != nil {
-		p.close()
-		if p.audit != nil {
-			_ = p.audit.Close()
-		}
+	if rt.control != nil {
+		_ = rt.control.closeExcept(new(controlPlane))
 		rt.control = nil
+		rt.handler.Store(nil)
 	}
 }
 
@@ -234,23 +281,14 @@ func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	if rt == nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("the greenroom app is not running")}
 	}
-	app, handler := rt.newest.Load(), rt.handler()
+	app, handler := rt.inForce.Load(), rt.handler.Load()
 	if app == nil || handler == nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: errors.New("the greenroom app is starting")}
 	}
-	id := control.Identity{Name: "admin API (" + r.RemoteAddr + ")", Role: app.Control.adminRole}
+	id := control.Identity{Name: "admin API (" + cmp.Or(peerIP(r.RemoteAddr), r.RemoteAddr) + ")", Role: app.Control.adminRole}
 	r = r.WithContext(control.WithIdentity(r.Context(), id))
 	http.StripPrefix("/greenroom", handler).ServeHTTP(w, r)
 	return nil
-}
-
-func (rt *runtime) handler() http.Handler {
-	rt.mu.Lock()
-	defer rt.mu.Unlock()
-	if rt.control == nil || rt.control.handler.Load() == nil {
-		return nil
-	}
-	return rt.control
 }
 
 var _ caddy.AdminRouter = AdminAPI{}

@@ -16,7 +16,7 @@ const (
 )
 
 // forwardEvents emits Caddy events for what the switcher does, through the
-// newest config. A handler that is slow delays the events after it, and
+// config in force. A handler that is slow delays the events after it, and
 // nothing else.
 func (rt *runtime) forwardEvents(ctx context.Context) {
 	events, cancel := rt.switcher.Subscribe()
@@ -29,7 +29,7 @@ func (rt *runtime) forwardEvents(ctx context.Context) {
 			if !open {
 				return
 			}
-			if app := rt.newest.Load(); app != nil {
+			if app := rt.inForce.Load(); app != nil {
 				app.emit(e)
 			}
 		}

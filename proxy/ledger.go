@@ -61,14 +61,17 @@ func (e *entry) close() {
 	e.lease.Release()
 }
 
-// errDrained is why an exchange was cut.
-var errDrained = errors.New("cut at the deadline of a drain")
+// Why an exchange was cut.
+var (
+	errDrained = errors.New("cut at the deadline of a drain")
+	errExit    = errors.New("the edge ends")
+)
 
 // evict cuts all exchanges of a color and returns how many there were.
 // It does not wait for them.
 func (l *ledger) evict(service string, c switcher.Color) (n int) {
 	for i := range l.parts {
-		for _, e := range l.parts[i].of(service, c) {
+		for _, e := range l.parts[i].those(func(e *entry) bool { return e.service == service && e.lease.Color == c }) {
 			if e.Cut(errDrained) {
 				n++
 			}
@@ -77,11 +80,20 @@ func (l *ledger) evict(service string, c switcher.Color) (n int) {
 	return n
 }
 
-func (p *ledgerPart) of(service string, c switcher.Color) (list []*entry) {
+// cutAll cuts every exchange there is.
+func (l *ledger) cutAll(cause error) {
+	for i := range l.parts {
+		for _, e := range l.parts[i].those(func(*entry) bool { return true }) {
+			e.Cut(cause)
+		}
+	}
+}
+
+func (p *ledgerPart) those(wanted func(*entry) bool) (list []*entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for e := p.head; e != nil; e = e.next {
-		if e.service == service && e.lease.Color == c {
+		if wanted(e) {
 			list = append(list, e)
 		}
 	}

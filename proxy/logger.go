@@ -5,18 +5,18 @@ import (
 	"log/slog"
 )
 
-// newestLogger writes to the logger of the newest config, whichever that is
-// when a line is written: what outlives a reload must not hold the log files
-// of a config that is gone.
-func (rt *runtime) newestLogger() *slog.Logger { return slog.New(newestHandler{rt: rt}) }
+// logger writes to the logger of the config in force, whichever that is when a
+// line is written: what outlives a reload must not hold the log files of a
+// config that is gone.
+func (rt *runtime) logger() *slog.Logger { return slog.New(logHandler{rt: rt}) }
 
-type newestHandler struct {
+type logHandler struct {
 	rt    *runtime
 	steps []func(slog.Handler) slog.Handler
 }
 
-func (h newestHandler) handler() slog.Handler {
-	app := h.rt.newest.Load()
+func (h logHandler) handler() slog.Handler {
+	app := h.rt.inForce.Load()
 	if app == nil {
 		return slog.DiscardHandler
 	}
@@ -27,26 +27,26 @@ func (h newestHandler) handler() slog.Handler {
 	return handler
 }
 
-func (h newestHandler) then(step func(slog.Handler) slog.Handler) slog.Handler {
-	return newestHandler{h.rt, append(h.steps[:len(h.steps):len(h.steps)], step)}
+func (h logHandler) then(step func(slog.Handler) slog.Handler) slog.Handler {
+	return logHandler{h.rt, append(h.steps[:len(h.steps):len(h.steps)], step)}
 }
 
 // Enabled implements slog.Handler.
-func (h newestHandler) Enabled(ctx context.Context, l slog.Level) bool {
+func (h logHandler) Enabled(ctx context.Context, l slog.Level) bool {
 	return h.handler().Enabled(ctx, l)
 }
 
 // Handle implements slog.Handler.
-func (h newestHandler) Handle(ctx context.Context, r slog.Record) error {
+func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.handler().Handle(ctx, r)
 }
 
 // WithAttrs implements slog.Handler.
-func (h newestHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return h.then(func(next slog.Handler) slog.Handler { return next.WithAttrs(attrs) })
 }
 
 // WithGroup implements slog.Handler.
-func (h newestHandler) WithGroup(name string) slog.Handler {
+func (h logHandler) WithGroup(name string) slog.Handler {
 	return h.then(func(next slog.Handler) slog.Handler { return next.WithGroup(name) })
 }

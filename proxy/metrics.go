@@ -150,7 +150,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	app := g.rt.newest.Load()
+	app := g.rt.inForce.Load()
 	if app == nil {
 		return
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/control"
 	"github.com/greenroom-proxy/greenroom/switcher/file"
 )
 
@@ -34,13 +35,15 @@ type runtime struct {
 
 	mu          sync.Mutex
 	stop        func()                 // guarded by mu; nil: not running
+	closed      bool                   // guarded by mu: it ran, and will not again
 	disk        *file.Store            // set before the switcher runs
 	stateDir    string                 // guarded by mu
-	control     *controlPlane          // guarded by mu
+	control     *controlPlane          // guarded by mu; the one in force
 	apps        []*App                 // guarded by mu; started, oldest first
 	supervisors map[string]*supervisor // guarded by mu
 	budgets     map[string]*budget     // guarded by mu
-	newest      atomic.Pointer[App]
+	inForce     atomic.Pointer[App]    // the first of apps; written under mu
+	handler     atomic.Pointer[control.Handler]
 	log         *slog.Logger
 	background  sync.WaitGroup
 }
@@ -54,7 +57,7 @@ func loadRuntime() (*runtime, error) {
 			supervisors: make(map[string]*supervisor),
 			budgets:     make(map[string]*budget),
 		}
-		rt.log = rt.newestLogger()
+		rt.log = rt.logger()
 		rt.metrics = newMetrics(rt)
 		rt.switcher = switcher.New(rt, switcher.Hooks{Evict: rt.evict, Event: rt.metrics.event}, rt.log)
 		return rt, nil
@@ -71,22 +74,44 @@ func (rt *runtime) Load(ctx context.Context) (switcher.State, error) { return rt
 // Save implements switcher.Store.
 func (rt *runtime) Save(ctx context.Context, s switcher.State) error { return rt.disk.Save(ctx, s) }
 
-// start makes app's config the one in force. On an error nothing has changed.
+// start readies app's config: all that can fail is done, or nothing has
+// changed. The first config is in force at once. A later one waits until the
+// one before is withdrawn, which Caddy does when everything else has started
+// too; only services that are new come at once, since their handlers may be
+// asked already.
 func (rt *runtime) start(app *App) error {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	before := rt.newest.Swap(app)
-	err := rt.open(app)
-	if err == nil {
-		err = rt.openControl(app)
+	first := len(rt.apps) == 0
+	if first {
+		rt.inForce.Store(app)
 	}
-	if err != nil {
-		rt.newest.Store(before)
-		rt.closeIfUnused()
+	err := rt.ready(app)
+	switch {
+	case err == nil && first:
+		rt.takeControl(app.plane)
+	case err != nil && first:
+		err = errors.Join(err, rt.close())
+	}
+	return err
+}
+
+func (rt *runtime) ready(app *App) (err error) {
+	if err := app.prepare(rt.log); err != nil {
 		return err
 	}
+	if err := rt.open(app); err != nil {
+		return err
+	}
+	if app.plane, err = rt.openControl(app.Control); err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
 	rt.apps = append(rt.apps, app)
-	return rt.reconcile()
+	if err = rt.reconcile(); err != nil {
+		rt.apps = slices.DeleteFunc(rt.apps, func(other *App) bool { return other == app })
+		err = errors.Join(err, rt.dropControl(app.plane))
+	}
+	return err
 }
 
 // open starts the switcher, the first time.
@@ -96,6 +121,9 @@ func (rt *runtime) open(app *App) error {
 			return fmt.Errorf("state_dir: cannot change from %s to %s in a reload: restart the edge for that", rt.stateDir, app.StateDir)
 		}
 		return nil
+	}
+	if rt.closed {
+		return errors.New("an earlier config is still being taken down: load this one again")
 	}
 	disk, err := file.OpenStore(app.StateDir)
 	if err != nil {
@@ -114,7 +142,7 @@ func (rt *runtime) open(app *App) error {
 	return nil
 }
 
-// withdraw takes app's config back: because a newer one has replaced it, or
+// withdraw takes app's config back: because the next one comes into force, or
 // because it could not be started after all.
 func (rt *runtime) withdraw(app *App) error {
 	rt.mu.Lock()
@@ -127,18 +155,29 @@ func (rt *runtime) withdraw(app *App) error {
 	if len(rt.apps) == 0 {
 		return nil // the process ends, or Destruct follows
 	}
-	newest := rt.apps[len(rt.apps)-1]
-	rt.newest.Store(newest)
-	return errors.Join(rt.openControl(newest), rt.reconcile())
+	var err error
+	if i == 0 {
+		rt.inForce.Store(rt.apps[0])
+		rt.takeControl(rt.apps[0].plane)
+	} else {
+		err = rt.dropControl(app.plane)
+	}
+	return errors.Join(err, rt.reconcile())
 }
 
-// reconcile makes the services those of all apps that are started: while a
-// reload is under way the old config still serves. The newest app wins.
+// reconcile makes the services those of all apps that are started. Where two
+// apps have a service, it is served as the older one says.
 func (rt *runtime) reconcile() error {
 	ctx := context.Background()
 	services := make(map[string]*edge)
-	for _, app := range rt.apps {
+	for _, app := range slices.Backward(rt.apps) {
 		maps.Copy(services, app.edges)
+	}
+	for name, sv := range rt.supervisors {
+		if services[name] == nil {
+			sv.stop()
+			delete(rt.supervisors, name)
+		}
 	}
 	configs := make(map[string]switcher.Config, len(services))
 	for name, e := range services {
@@ -146,12 +185,6 @@ func (rt *runtime) reconcile() error {
 	}
 	if err := rt.switcher.Configure(ctx, configs); err != nil {
 		return err
-	}
-	for name, sv := range rt.supervisors {
-		if services[name] == nil {
-			sv.stop()
-			delete(rt.supervisors, name)
-		}
 	}
 	for name, e := range services {
 		if rt.supervisors[name] == nil {
@@ -181,13 +214,7 @@ func (rt *runtime) budget(service string) *budget {
 	return rt.budgets[service]
 }
 
-func (rt *runtime) closeIfUnused() {
-	if len(rt.apps) == 0 && rt.stop != nil {
-		_ = rt.close()
-	}
-}
-
-// close ends everything that start began.
+// close ends everything that start began. The caller holds mu.
 func (rt *runtime) close() error {
 	active.CompareAndSwap(rt, nil)
 	for name, sv := range rt.supervisors {
@@ -195,20 +222,28 @@ func (rt *runtime) close() error {
 		delete(rt.supervisors, name)
 	}
 	rt.closeControl()
-	rt.stop()
-	rt.background.Wait()
-	rt.stop = nil
-	return rt.disk.Close()
+	var err error
+	if rt.stop != nil {
+		rt.stop()
+		rt.background.Wait()
+		rt.stop, rt.closed = nil, true
+		err = rt.disk.Close()
+	}
+	rt.inForce.Store(nil) // a tunnel may hold the runtime, but no config
+	return err
 }
 
-// Destruct implements caddy.Destructor: the last app is gone.
+// Destruct implements caddy.Destructor: the last app is gone. If it goes with
+// the process, the tunnels that are left are closed in order; if a reload has
+// taken it out of the config, they go on by themselves.
 func (rt *runtime) Destruct() error {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	if rt.stop == nil {
-		return nil
+	err := rt.close()
+	if caddy.Exiting() {
+		rt.ledger.cutAll(errExit)
 	}
-	return rt.close()
+	return err
 }
 
 // defaultStateDir is where state is kept unless the config says otherwise.

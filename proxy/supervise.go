@@ -27,8 +27,8 @@ type supervisor struct {
 
 // watch is the checks of one upstream while they run.
 type watch struct {
-	stop func() // waits for the checks
-	last func() healthcheck.Status
+	stop func()              // waits for the checks
+	last *healthcheck.Status // as last published; nil: nothing yet; to be read when stopped
 }
 
 func newSupervisor(sw *switcher.Switcher, service string, log *slog.Logger) *supervisor {
@@ -40,12 +40,8 @@ func newSupervisor(sw *switcher.Switcher, service string, log *slog.Logger) *sup
 
 // configure goes on by e's settings.
 func (sv *supervisor) configure(ctx context.Context, e *edge) error {
-	key, err := sourceKey(e.pools)
-	if err != nil {
-		return err
-	}
 	sv.mu.Lock()
-	changed := key != sv.sourceKey
+	changed := e.sourceKey != sv.sourceKey
 	stop := sv.stopSource
 	rewatch := e.checks.fingerprint != sv.checks.fingerprint
 	sv.checks = e.checks
@@ -56,14 +52,11 @@ func (sv *supervisor) configure(ctx context.Context, e *edge) error {
 	if !changed {
 		return nil
 	}
-	source, err := e.pools.Source(sv.log)
-	if err != nil {
-		return err
-	}
 	stop() // without the lock, which its last report may wait for
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
-	sv.sourceKey = key
+	source := e.source
+	sv.sourceKey = e.sourceKey
 	sv.stopSource = goUntilStopped(func(ctx context.Context) { _ = source.Run(ctx, sv) })
 	return sv.switcher.SetSource(ctx, sv.service, source.String())
 }
@@ -94,47 +87,37 @@ func (sv *supervisor) watch(anew bool) {
 	for _, e := range sv.endpoints {
 		keep[e] = true
 	}
-	seeds := make(map[*switcher.Endpoint]healthcheck.Status)
+	stopped := make(map[*switcher.Endpoint]*watch)
 	var stopping sync.WaitGroup
 	for e, w := range sv.watches {
 		if keep[e] && !anew {
 			continue
 		}
 		stopping.Go(w.stop)
-		seeds[e] = w.last()
+		stopped[e] = w
 		delete(sv.watches, e)
 	}
-	stopping.Wait()
+	stopping.Wait() // their last reports count
 	for _, e := range sv.endpoints {
 		if sv.watches[e] == nil {
-			seed, seeded := seeds[e]
-			sv.watches[e] = sv.check(e, seed, seeded)
+			sv.watches[e] = sv.check(e, stopped[e])
 		}
 	}
 }
 
-func (sv *supervisor) check(e *switcher.Endpoint, seed healthcheck.Status, seeded bool) *watch {
-	var mu sync.Mutex
-	last := seed
-	publish := func(s healthcheck.Status) {
-		mu.Lock()
-		last = s
-		mu.Unlock()
+// check begins the checks of an upstream, with the verdict of those before, if
+// there were any.
+func (sv *supervisor) check(e *switcher.Endpoint, before *watch) *watch {
+	w := new(watch)
+	if before != nil {
+		w.last = before.last
+	}
+	checker := healthcheck.NewChecker(e.Address(), sv.checks.checks.Of(e.Color), w.last, func(s healthcheck.Status) {
+		w.last = &s
 		sv.switcher.SetHealth(e, healthOf(s))
-	}
-	var from *healthcheck.Status
-	if seeded {
-		from = &seed
-	}
-	checker := healthcheck.NewChecker(e.Address(), sv.checks.checks.Of(e.Color), from, publish)
-	return &watch{
-		stop: goUntilStopped(checker.Run),
-		last: func() healthcheck.Status {
-			mu.Lock()
-			defer mu.Unlock()
-			return last
-		},
-	}
+	})
+	w.stop = goUntilStopped(checker.Run)
+	return w
 }
 
 // stop ends the source and all checks, and waits for them.
