@@ -26,7 +26,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if !d.AllArgs(&h.Service) {
-		return d.ArgErr()
+		return d.Errf("blue_green: want the name of one service")
 	}
 	return noBlock(d)
 }
@@ -77,8 +77,8 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if app.StateDir != "" {
 				return d.Err("state_dir is given twice")
 			}
-			if !d.AllArgs(&app.StateDir) {
-				return d.ArgErr()
+			if err := text(&app.StateDir)(d); err != nil {
+				return err
 			}
 		case "control":
 			if app.Control != nil {
@@ -91,7 +91,7 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "service":
 			var name string
 			if !d.AllArgs(&name) {
-				return d.ArgErr()
+				return d.Errf("service: want a name")
 			}
 			if app.Services[name] != nil {
 				return d.Errf("service %q is given twice", name)

@@ -17,7 +17,7 @@ import (
 //
 //	service <name> {
 //		active blue|green
-//		blue   <address> [<weight>] [{
+//		blue   <address>… [{
 //			<address> [<weight>] [<key>=<value>…]
 //		}]
 //		green  …
@@ -58,7 +58,7 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		"preview":               s.readPreview,
 		"ramp":                  text(&s.Ramp),
 		"min_healthy":           share(&s.MinHealthy),
-		"soak":                  duration(&s.Soak),
+		"soak":                  s.readSoak,
 		"gate_timeout":          duration(&s.GateTimeout),
 		"drain_timeout":         duration(&s.DrainTimeout),
 		"retries":               optionalNumber(&s.Retry.Attempts),
@@ -102,6 +102,7 @@ func module(namespace, inlineKey string, into *json.RawMessage) reader {
 
 // readPool reads the upstreams of one color, on its line or in its block.
 func readPool(d *caddyfile.Dispenser, into *[]switcher.Upstream) error {
+	option := d.Val()
 	for _, address := range d.RemainingArgs() {
 		*into = append(*into, switcher.Upstream{Address: address})
 	}
@@ -113,6 +114,9 @@ func readPool(d *caddyfile.Dispenser, into *[]switcher.Upstream) error {
 			}
 		}
 		*into = append(*into, u)
+	}
+	if len(*into) == 0 {
+		return d.Errf("%s: want addresses, on its line or in a block", option)
 	}
 	for _, u := range *into {
 		if err := u.Validate(); err != nil {
@@ -147,7 +151,7 @@ func (s *Service) readCheck(d *caddyfile.Dispenser) error {
 		c.Color, args = args[0], args[1:]
 	}
 	if len(args) == 0 || len(args) > 2 {
-		return d.ArgErr()
+		return d.Errf("health: want http, tcp or grpc, and at most one argument for it")
 	}
 	c.Type = args[0]
 	if len(args) == 2 {
@@ -182,7 +186,7 @@ func (c *Check) options() options {
 		"header": func(d *caddyfile.Dispenser) error {
 			var name, value string
 			if !d.AllArgs(&name, &value) {
-				return d.ArgErr()
+				return d.Errf("header: want a name and a value")
 			}
 			if c.Headers == nil {
 				c.Headers = make(http.Header)
@@ -206,18 +210,28 @@ func (c *Check) options() options {
 
 // readSticky reads "sticky <by> [<name> [<max age>]]".
 func (s *Service) readSticky(d *caddyfile.Dispenser) error {
-	s.Sticky = new(Sticky)
-	if !d.Args(&s.Sticky.By) {
-		return d.ArgErr()
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 3 {
+		return d.Errf("sticky: want client_ip, cookie, header, query or none, and at most a name and a max age for it")
 	}
-	if d.NextArg() {
-		s.Sticky.Name = d.Val()
+	s.Sticky = &Sticky{By: args[0]}
+	if len(args) > 1 {
+		s.Sticky.Name = args[1]
 	}
-	if d.NextArg() {
-		d.Prev()
-		return duration(&s.Sticky.MaxAge)(d)
+	if len(args) > 2 {
+		return parseDuration(d, "sticky max age", args[2], &s.Sticky.MaxAge)
 	}
 	return nil
+}
+
+// readSoak reads "soak <duration>"; no time is the default.
+func (s *Service) readSoak(d *caddyfile.Dispenser) error {
+	if args := d.NextArg(); args && d.Val() == "0s" && d.CountRemainingArgs() == 0 {
+		return nil
+	} else if args {
+		d.Prev()
+	}
+	return duration(&s.Soak)(d)
 }
 
 // readPreview reads the block of preview.
@@ -227,8 +241,8 @@ func (s *Service) readPreview(d *caddyfile.Dispenser) error {
 	carrier := func(name *string) reader {
 		return func(d *caddyfile.Dispenser) error {
 			var secret string
-			if !d.AllArgs(name, &secret) {
-				return d.ArgErr()
+			if option := d.Val(); !d.AllArgs(name, &secret) {
+				return d.Errf("%s: want a name and a secret", option)
 			}
 			if p.Secret != "" && p.Secret != secret {
 				return d.Err("header and cookie carry the same secret")
@@ -242,7 +256,7 @@ func (s *Service) readPreview(d *caddyfile.Dispenser) error {
 		"cookie": carrier(&p.Cookie),
 		"host": func(d *caddyfile.Dispenser) error {
 			if p.Hosts = append(p.Hosts, d.RemainingArgs()...); len(p.Hosts) == 0 {
-				return d.ArgErr()
+				return d.Errf("host: want hostnames")
 			}
 			return nil
 		},
@@ -253,7 +267,7 @@ func (s *Service) readPreview(d *caddyfile.Dispenser) error {
 func (s *Service) readEject(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.ArgErr()
+		return d.Errf("eject: want a number of connect errors, and at most for how long")
 	}
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -261,8 +275,7 @@ func (s *Service) readEject(d *caddyfile.Dispenser) error {
 	}
 	s.Retry.EjectAfter = &n
 	if len(args) == 2 {
-		d.Prev()
-		return duration(&s.Retry.EjectFor)(d)
+		return parseDuration(d, "eject duration", args[1], &s.Retry.EjectFor)
 	}
 	return nil
 }

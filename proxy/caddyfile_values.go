@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -13,67 +14,84 @@ import (
 
 type reader = func(d *caddyfile.Dispenser) error
 
+// text reads exactly one value.
 func text(into *string) reader {
 	return func(d *caddyfile.Dispenser) error {
-		if !d.AllArgs(into) {
-			return d.ArgErr()
+		if option := d.Val(); !d.AllArgs(into) {
+			return d.Errf("%s: want one value", option)
 		}
 		return nil
 	}
 }
 
+// duration refuses 0, which would mean the default.
 func duration(into *caddy.Duration) reader {
 	return func(d *caddyfile.Dispenser) error {
 		option, value := d.Val(), ""
-		if !d.AllArgs(&value) {
-			return d.ArgErr()
+		if err := text(&value)(d); err != nil {
+			return err
 		}
-		parsed, err := caddy.ParseDuration(value)
-		if err != nil {
-			return d.Errf("%s %q: want a duration, as 30s or 10m", option, value)
-		}
-		*into = caddy.Duration(parsed)
-		return nil
+		return parseDuration(d, option, value, into)
 	}
 }
 
-func number(into *int) reader {
+func parseDuration(d *caddyfile.Dispenser, option, value string, into *caddy.Duration) error {
+	parsed, err := caddy.ParseDuration(value)
+	switch {
+	case err != nil:
+		return d.Errf("%s %q: want a duration, as 30s or 10m", option, value)
+	case parsed == 0:
+		return d.Errf("%s 0: want more than that, or leave it out for the default", option)
+	}
+	*into = caddy.Duration(parsed)
+	return nil
+}
+
+// optionalNumber keeps a 0 apart from the default.
+func optionalNumber(into **int) reader {
 	return func(d *caddyfile.Dispenser) error {
 		option, value := d.Val(), ""
-		if !d.AllArgs(&value) {
-			return d.ArgErr()
+		if err := text(&value)(d); err != nil {
+			return err
 		}
 		n, err := strconv.Atoi(value)
 		if err != nil {
 			return d.Errf("%s %q: want a whole number", option, value)
 		}
-		*into = n
+		*into = &n
 		return nil
 	}
 }
 
-func optionalNumber(into **int) reader {
+// number refuses 0, which would mean the default.
+func number(into *int) reader {
 	return func(d *caddyfile.Dispenser) error {
-		*into = new(int)
-		return number(*into)(d)
+		option, n := d.Val(), new(int)
+		if err := optionalNumber(&n)(d); err != nil {
+			return err
+		}
+		if *into = *n; *into == 0 {
+			return d.Errf("%s 0: want more than that, or leave it out for the default", option)
+		}
+		return nil
 	}
 }
 
-// share reads "50%" or "0.5".
+// share reads "50%" or "0.5". It refuses 0, which would mean the default.
 func share(into *float64) reader {
 	return func(d *caddyfile.Dispenser) error {
 		option, value := d.Val(), ""
-		if !d.AllArgs(&value) {
-			return d.ArgErr()
+		if err := text(&value)(d); err != nil {
+			return err
 		}
 		scale := 1.0
-		digits := value
-		if digits[len(digits)-1] == '%' {
-			digits, scale = digits[:len(digits)-1], 100
+		digits, percent := strings.CutSuffix(value, "%")
+		if percent {
+			scale = 100
 		}
 		f, err := strconv.ParseFloat(digits, 64)
-		if err != nil {
-			return d.Errf("%s %q: want a share, as 50%% or 0.5", option, value)
+		if err != nil || !(f > 0 && f <= scale) {
+			return d.Errf("%s %q: want a share above 0, as 50%% or 0.5", option, value)
 		}
 		*into = f / scale
 		return nil
@@ -82,8 +100,8 @@ func share(into *float64) reader {
 
 func on(into *bool) reader {
 	return func(d *caddyfile.Dispenser) error {
-		if d.NextArg() {
-			return d.ArgErr()
+		if option := d.Val(); d.NextArg() {
+			return d.Errf("%s: takes no value", option)
 		}
 		*into = true
 		return nil

@@ -94,6 +94,8 @@ type CheckTLS struct {
 	// Accept any certificate. A probe then proves less; traffic is not
 	// affected. Default: false.
 	InsecureSkipVerify bool `json:"insecure_skip_verify,omitempty"`
+
+	pem []byte // of CA
 }
 
 // build makes the check that the config describes.
@@ -168,12 +170,12 @@ func (t *CheckTLS) config() (*tls.Config, error) {
 	if t.CA == "" {
 		return config, nil
 	}
-	pem, err := os.ReadFile(t.CA)
-	if err != nil {
+	var err error
+	if t.pem, err = os.ReadFile(t.CA); err != nil {
 		return nil, fmt.Errorf("tls ca: %w", err)
 	}
 	config.RootCAs = x509.NewCertPool()
-	if !config.RootCAs.AppendCertsFromPEM(pem) {
+	if !config.RootCAs.AppendCertsFromPEM(t.pem) {
 		return nil, fmt.Errorf("tls ca %s: no certificate in PEM form in it", t.CA)
 	}
 	return config, nil
@@ -192,6 +194,9 @@ func buildChecks(configs []*Check) (checkSet, error) {
 	}
 	var set checkSet
 	for i, c := range configs {
+		if c == nil {
+			return set, fmt.Errorf("check %d: no settings", i+1)
+		}
 		check, err := c.build()
 		if err != nil {
 			return set, fmt.Errorf("check %d (%s): %w", i+1, c.Type, err)
@@ -215,6 +220,11 @@ func buildChecks(configs []*Check) (checkSet, error) {
 		}
 	}
 	fingerprint, err := json.Marshal(configs)
+	for _, c := range configs {
+		if c.TLS != nil {
+			fingerprint = append(fingerprint, c.TLS.pem...) // a file that was replaced is a change
+		}
+	}
 	set.fingerprint = string(fingerprint)
 	return set, err
 }

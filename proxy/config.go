@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
@@ -130,10 +130,8 @@ func (s *Service) prepare() (err error) {
 	if s.Retry == nil {
 		s.Retry = new(Retry)
 	}
-	if strings.ContainsAny(s.ColorHeader, " :\r\n\t") {
-		return fmt.Errorf("color_header %q: not a header name", s.ColorHeader)
-	}
 	return errors.Join(
+		fieldName("color_header", s.ColorHeader),
 		inRange("min_healthy", s.MinHealthy, 0.001, 1),
 		inRange("soak", time.Duration(s.Soak), 0, 24*time.Hour),
 		s.options().Validate(),
@@ -183,8 +181,17 @@ func orDefault[T any](field **T, value T) {
 }
 
 func inRange[T int | float64 | time.Duration](field string, value, low, high T) error {
-	if value < low || value > high {
-		return fmt.Errorf("%s is %v: want %v to %v", field, value, low, high)
+	if value >= low && value <= high { // false for NaN
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%s is %v: want %v to %v", field, value, low, high)
+}
+
+// fieldName wants what can be the name of a header field or a cookie, if there
+// is one.
+func fieldName(option, name string) error {
+	if name == "" || httpguts.ValidHeaderFieldName(name) {
+		return nil
+	}
+	return fmt.Errorf("%s %q: want a name of letters, digits and dashes", option, name)
 }

@@ -121,7 +121,7 @@ func (c *Control) unmarshal(d *caddyfile.Dispenser) error {
 		"allow": func(d *caddyfile.Dispenser) error {
 			var kind, who, role string
 			if !d.AllArgs(&kind, &who, &role) {
-				return d.ArgErr()
+				return d.Errf("allow: want user or group, who, and a role")
 			}
 			a := &Allow{Role: role}
 			switch kind {

@@ -61,6 +61,7 @@ func (a *attempt) writeHead(res *http.Response) (announced []string) {
 		// panic when it meets the body's end after the handler.
 		h["Connection"] = []string{"close"}
 	}
+	a.x.Status = res.StatusCode
 	a.w.WriteHeader(res.StatusCode)
 	return announced
 }

@@ -115,6 +115,7 @@ func (a *attempt) checkSwitch(res *http.Response) (io.ReadWriteCloser, error) {
 // tunnelConn gives the client's connection and the upstream's to a tunnel that
 // outlives the handler, and the request.
 func (a *attempt) tunnelConn(up io.ReadWriteCloser) error {
+	a.x.Status = http.StatusSwitchingProtocols
 	a.w.WriteHeader(http.StatusSwitchingProtocols)
 	conn, brw, err := a.rc.Hijack()
 	if err != nil {
@@ -142,6 +143,7 @@ func (a *attempt) tunnelConn(up io.ReadWriteCloser) error {
 // A stream is bound to its handler, so this returns when the tunnel has ended.
 func (a *attempt) tunnelStream(up io.ReadWriteCloser) error {
 	defer up.Close()
+	a.x.Status = http.StatusOK
 	a.w.WriteHeader(http.StatusOK)
 	if err := a.flush(); err != nil {
 		return a.aborted("writing to the client", err)

@@ -52,20 +52,20 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	e := h.edge
-	if err := checkTarget(r, e.config.AllowAmbiguousPaths); err != nil {
-		return caddyhttp.Error(http.StatusBadRequest, err)
-	}
-	t := newTrip(e, r)
+	t := newTrip(h.edge, r)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(t.placeholder)
 	}
-	err := t.run(w, r)
+	err := checkTarget(r, h.edge.config.AllowAmbiguousPaths)
+	if err != nil {
+		err = caddyhttp.Error(http.StatusBadRequest, err)
+	} else {
+		err = t.run(w, r)
+	}
 	if errors.Is(err, ErrAborted) {
 		panic(http.ErrAbortHandler) // net/http cuts the connection
 	}
-	var refused caddyhttp.HandlerError
-	if t.preview && errors.As(err, &refused) {
+	if refused, ok := errors.AsType[caddyhttp.HandlerError](err); ok && t.preview.bySecret {
 		// Caddy would log the request, and the secret with it.
 		http.Error(w, "preview: "+refused.Err.Error(), refused.StatusCode)
 		return nil

@@ -161,7 +161,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	send(gaugeUnsaved, flag(g.rt.switcher.Unsaved()))
+	send(gaugeUnsaved, oneIf(g.rt.switcher.Unsaved()))
 	for _, v := range views {
 		collectService(v, send)
 	}
@@ -174,18 +174,18 @@ func collectService(v switcher.ServiceView, send func(*prometheus.Desc, float64,
 		send(gaugeUpstreams, float64(p.Total), v.Name, c.String())
 		send(gaugeHealthy, float64(p.Healthy), v.Name, c.String())
 		send(gaugeSplit, float64(p.Weight), v.Name, c.String())
-		send(gaugeActive, flag(v.Active == c), v.Name, c.String())
+		send(gaugeActive, oneIf(v.Active == c), v.Name, c.String())
 	}
 	for _, p := range []switcher.Phase{switcher.Steady, switcher.Preparing, switcher.Ramping, switcher.Draining} {
-		send(gaugePhase, flag(v.Phase == p), v.Name, p.String())
+		send(gaugePhase, oneIf(v.Phase == p), v.Name, p.String())
 	}
 	send(gaugeGeneration, float64(v.Generation), v.Name)
-	send(gaugeLocked, flag(v.Lock != nil), v.Name)
+	send(gaugeLocked, oneIf(v.Lock != nil), v.Name)
 	send(gaugePoolsAge, seconds(v.Source.Updated), v.Name)
-	send(gaugeSource, flag(v.Source.Error != ""), v.Name)
+	send(gaugeSource, oneIf(v.Source.Error != ""), v.Name)
 }
 
-func flag(on bool) float64 {
+func oneIf(on bool) float64 {
 	if on {
 		return 1
 	}

@@ -9,7 +9,8 @@ import (
 
 // Why a request is answered 400 before a color is chosen.
 var (
-	errAmbiguousPath = errors.New("ambiguous path: encoded slash, backslash, percent sign or NUL, or dot or empty segments")
+	errAmbiguousPath = errors.New("ambiguous path: encoded slash, backslash, percent sign or NUL, overlong UTF-8, or dot or empty segments")
+	errNoPath        = errors.New("a request target without a path")
 	errMethod        = errors.New("CONNECT without a websocket, and TRACE, are not proxied")
 )
 
@@ -24,6 +25,9 @@ func checkTarget(r *http.Request, allowAmbiguous bool) error {
 		if r.ProtoMajor < 2 || r.Header.Get(":protocol") != "websocket" && r.Proto != "websocket" {
 			return errMethod
 		}
+	}
+	if r.URL.Opaque != "" { // as "http:x": no path was matched, and "x" would be forwarded
+		return errNoPath
 	}
 	if !allowAmbiguous && ambiguous(r.URL.Path, r.URL.EscapedPath()) {
 		return errAmbiguousPath
@@ -42,7 +46,7 @@ func ambiguous(decoded, raw string) bool {
 			continue
 		}
 		switch strings.ToLower(raw[i+1 : i+3]) {
-		case "2f", "5c", "25", "00":
+		case "2f", "5c", "25", "00", "c0", "c1": // the last two begin overlong UTF-8
 			return true
 		}
 	}
@@ -51,6 +55,9 @@ func ambiguous(decoded, raw string) bool {
 	}
 	if !strings.Contains(decoded, "//") && !strings.Contains(decoded, "/.") {
 		return decoded[0] != '/'
+	}
+	if strings.Contains(decoded, "/.;") || strings.Contains(decoded, "/..;") {
+		return true // dot segments to servers that cut parameters off
 	}
 	clean := path.Clean(decoded)
 	if strings.HasSuffix(decoded, "/") && clean != "/" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,7 +21,7 @@ type Preview struct {
 	// The request header that carries the secret. It is not forwarded, and
 	// a request that carries the right one is left out of access logs
 	// unless Caddy redacts that header by itself (Authorization,
-	// Proxy-Authorization, Cookie).
+	// Proxy-Authorization and Cookie, without log_credentials).
 	Header string `json:"header,omitempty"`
 
 	// The cookie that carries the secret. It is not forwarded.
@@ -40,15 +41,17 @@ type Preview struct {
 
 const minSecret = 16
 
+var secretSource = regexp.MustCompile(`^\{(env|file)\.[^{}]+\}$`)
+
 func (p *Preview) provision(repl *caddy.Replacer) error {
 	if p == nil {
 		return nil
 	}
 	for i, host := range p.Hosts {
-		if host == "" || strings.ContainsAny(host, "*/: ") {
+		if plainHost(host) == "" || strings.ContainsFunc(host, notInHost) {
 			return fmt.Errorf("preview host %q: want a hostname without a port", host)
 		}
-		p.Hosts[i] = strings.ToLower(host)
+		p.Hosts[i] = plainHost(host)
 	}
 	if p.Header == "" && p.Cookie == "" {
 		switch {
@@ -59,7 +62,10 @@ func (p *Preview) provision(repl *caddy.Replacer) error {
 		}
 		return nil
 	}
-	if !strings.HasPrefix(p.Secret, "{env.") && !strings.HasPrefix(p.Secret, "{file.") || strings.Count(p.Secret, "{") != 1 {
+	if err := errors.Join(fieldName("preview header", p.Header), fieldName("preview cookie", p.Cookie)); err != nil {
+		return err
+	}
+	if !secretSource.MatchString(p.Secret) {
 		return errors.New("preview: the secret must be one {env.NAME} or {file.PATH}: a literal would be shown by the admin API")
 	}
 	p.secret = []byte(strings.TrimSpace(repl.ReplaceAll(p.Secret, "")))
@@ -69,29 +75,41 @@ func (p *Preview) provision(repl *caddy.Replacer) error {
 	return nil
 }
 
+// preview is what a request asks for, and how.
+type preview struct{ idle, bySecret bool }
+
 // wanted reports whether r asks for the idle color, and takes the secret out
 // of what will be forwarded.
-func (p *Preview) wanted(r *http.Request) bool {
+func (p *Preview) wanted(r *http.Request) (asked preview) {
 	if p == nil {
-		return false
+		return asked
 	}
-	byHost := p.hostMatches(r.Host)
-	bySecret := false
 	if p.Header != "" {
-		bySecret = p.matches(r.Header.Get(p.Header))
+		asked.bySecret = slices.ContainsFunc(r.Header.Values(p.Header), p.matches)
 		r.Header.Del(p.Header)
-		if bySecret && !slices.Contains(redacted, http.CanonicalHeaderKey(p.Header)) {
-			caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
+		if asked.bySecret {
+			keepOutOfLog(r, p.Header)
 		}
 	}
-	if p.Cookie != "" {
-		bySecret = p.takeCookie(r) || bySecret
+	if p.Cookie != "" && p.takeCookie(r) {
+		asked.bySecret = true
+		keepOutOfLog(r, "Cookie")
 	}
-	return byHost || bySecret
+	asked.idle = asked.bySecret || p.hostMatches(r.Host)
+	return asked
 }
 
 // redacted are the headers that Caddy keeps out of its logs by itself.
 var redacted = []string{"Authorization", "Proxy-Authorization", "Cookie"}
+
+// keepOutOfLog leaves r out of access logs that would show the field.
+func keepOutOfLog(r *http.Request, field string) {
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	shown := server != nil && server.Logs != nil && server.Logs.ShouldLogCredentials
+	if shown || !slices.Contains(redacted, http.CanonicalHeaderKey(field)) {
+		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
+	}
+}
 
 func (p *Preview) hostMatches(host string) bool {
 	if len(p.Hosts) == 0 {
@@ -100,8 +118,14 @@ func (p *Preview) hostMatches(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	return slices.Contains(p.Hosts, strings.ToLower(strings.TrimSuffix(host, ".")))
+	return slices.Contains(p.Hosts, plainHost(host))
 }
+
+// plainHost is a hostname in the form in which it is compared.
+func plainHost(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
+
+// notInHost reports what a hostname cannot have: wildcards, a port, a scheme.
+func notInHost(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("*/:@?#\\\"", r) }
 
 func (p *Preview) matches(value string) bool {
 	return subtle.ConstantTimeCompare([]byte(value), p.secret) == 1
@@ -114,16 +138,16 @@ func (p *Preview) takeCookie(r *http.Request) (matches bool) {
 		if !strings.Contains(line, p.Cookie) {
 			continue
 		}
-		var kept []string
-		for pair := range strings.SplitSeq(line, ";") {
-			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
-			if name == p.Cookie {
-				matches = matches || p.matches(strings.Trim(value, `"`))
-			} else {
-				kept = append(kept, strings.TrimSpace(pair))
-			}
+		pairs := strings.Split(line, ";")
+		kept := slices.DeleteFunc(slices.Clone(pairs), func(pair string) bool {
+			name, value, _ := strings.Cut(pair, "=")
+			ours := strings.TrimSpace(name) == p.Cookie
+			matches = matches || ours && p.matches(strings.Trim(strings.TrimSpace(value), `"`))
+			return ours
+		})
+		if len(kept) < len(pairs) {
+			lines[i] = strings.TrimLeft(strings.Join(kept, ";"), " \t")
 		}
-		lines[i] = strings.Join(kept, "; ")
 	}
 	if lines = slices.DeleteFunc(lines, func(s string) bool { return s == "" }); len(lines) == 0 {
 		r.Header.Del("Cookie")

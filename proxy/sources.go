@@ -74,10 +74,10 @@ func (p *FilePools) Provision(caddy.Context) error {
 // UnmarshalCaddyfile reads the rest of "pools file <path>".
 func (p *FilePools) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if !d.AllArgs(&p.Path) {
-		return d.ArgErr()
+	if err := text(&p.Path)(d); err != nil {
+		return err
 	}
-	return nil
+	return noBlock(d)
 }
 
 // Source implements PoolSource.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -55,8 +54,10 @@ func (s *Sticky) validate() error {
 	default:
 		return fmt.Errorf("sticky %q: want client_ip, cookie, header, query or none", s.By)
 	}
-	if strings.ContainsAny(s.Name, " \t\r\n;,=\"") {
-		return fmt.Errorf("sticky %s: %q is not a name", s.By, s.Name)
+	if s.By != "query" {
+		if err := fieldName("sticky "+s.By, s.Name); err != nil {
+			return err
+		}
 	}
 	if s.MaxAge == 0 {
 		s.MaxAge = caddy.Duration(24 * time.Hour)

@@ -19,7 +19,7 @@ import (
 type trip struct {
 	edge     *edge
 	started  time.Time
-	preview  bool
+	preview  preview
 	client   client
 	lease    switcher.Lease // of the latest attempt; released
 	upstream string
@@ -35,20 +35,34 @@ func newTrip(e *edge, r *http.Request) *trip {
 	}
 }
 
-// run tries upstreams until one has answered, or no more may be tried.
+// run answers the request, and counts it if no upstream's answer was relayed.
 func (t *trip) run(w http.ResponseWriter, r *http.Request) error {
 	t.edge.budget.earn(*t.edge.config.Retry.BudgetPercent)
-	if t.client.cookie != nil && !t.preview {
+	if t.client.cookie != nil && !t.preview.idle {
 		http.SetCookie(w, t.client.cookie)
 	}
+	err := t.tryUpstreams(w, r)
+	if _, refused := errors.AsType[caddyhttp.HandlerError](err); refused && t.lease.Color.Valid() {
+		t.edge.outcomes().count(t.lease.Color, 0, time.Since(t.started))
+	}
+	return err
+}
+
+// tryUpstreams goes on until one has answered, or no more may be tried.
+func (t *trip) tryUpstreams(w http.ResponseWriter, r *http.Request) error {
 	var last error
 	for {
 		x, err := t.next(r.Context())
-		if err != nil {
-			if last != nil {
-				return last
-			}
+		switch {
+		case err != nil && last != nil:
+			return last
+		case err != nil && r.Context().Err() != nil:
+			return t.clientGone(w)
+		case err != nil:
 			return t.refuse(w, http.StatusServiceUnavailable, err)
+		case last != nil && !t.pay():
+			x.close()
+			return last
 		}
 		err = t.attempt(w, r, x)
 		var failed *AttemptError
@@ -65,7 +79,6 @@ func (t *trip) run(w http.ResponseWriter, r *http.Request) error {
 		if last = t.refuse(w, status, failed); !t.again(r, failed) {
 			return last
 		}
-		t.edge.outcomes.retries.Inc()
 	}
 }
 
@@ -87,7 +100,7 @@ func (t *trip) next(ctx context.Context) (*entry, error) {
 func (t *trip) choose() (x *entry, settled bool, err error) {
 	s := t.edge.service
 	lease, ok := s.Acquire(t.client.bucket)
-	if t.preview && ok {
+	if t.preview.idle && ok {
 		lease.Release()
 		lease, ok = s.AcquireIdle()
 	}
@@ -107,10 +120,7 @@ func (t *trip) choose() (x *entry, settled bool, err error) {
 			t.edge.name, lease.Color, h.Healthy, h.Total, h.Reason)
 	}
 	t.tried = append(t.tried, endpoint)
-	t.attempts++
-	x = t.edge.runtime.ledger.open(t.edge.name, lease, endpoint)
-	t.upstream = x.Upstream
-	return x, true, nil
+	return t.edge.runtime.ledger.open(t.edge.name, lease, endpoint), true, nil
 }
 
 // An edge that has just started holds requests back until its first probes
@@ -136,6 +146,8 @@ func (t *trip) warmUp(ctx context.Context) bool {
 
 // attempt sends the request to one upstream and accounts for it.
 func (t *trip) attempt(w http.ResponseWriter, r *http.Request, x *entry) error {
+	t.attempts++
+	t.upstream = x.Upstream
 	if name := t.edge.config.ColorHeader; name != "" {
 		w.Header().Set(name, x.lease.Color.String())
 	}
@@ -149,20 +161,30 @@ func (t *trip) attempt(w http.ResponseWriter, r *http.Request, x *entry) error {
 	switch {
 	case !errors.As(err, &failed):
 		x.endpoint.Connected()
-		t.edge.outcomes.count(x.lease.Color, x.Status, time.Since(t.started))
+		t.edge.outcomes().count(x.lease.Color, x.Status, time.Since(t.started))
 	case failed.Stage == StageDial:
 		x.endpoint.ConnectFailed(t.edge.config.Retry.ejection(), time.Now())
+	case failed.Stage == StageSent:
+		x.endpoint.Connected()
 	}
 	return err
 }
 
 // again reports whether the request may be tried at another upstream: only if
-// no upstream can have acted on it, and within the budget.
+// no upstream can have acted on it.
 func (t *trip) again(r *http.Request, failed *AttemptError) bool {
 	harmless := failed.Stage == StageDial ||
 		!failed.Timeout && slices.Contains(idempotent, r.Method) && (r.Body == nil || r.Body == http.NoBody)
-	return harmless && !failed.BodyRead && t.attempts <= *t.edge.config.Retry.Attempts &&
-		t.edge.budget.spend(*t.edge.config.Retry.BudgetMin, time.Now())
+	return harmless && !failed.BodyRead && t.attempts <= *t.edge.config.Retry.Attempts
+}
+
+// pay takes a retry from the budget, and counts it.
+func (t *trip) pay() bool {
+	paid := t.edge.budget.spend(*t.edge.config.Retry.BudgetMin, time.Now())
+	if paid {
+		t.edge.outcomes().retries.Inc()
+	}
+	return paid
 }
 
 // idempotent methods without a body by nature (RFC 9110 §9.2.2).
@@ -171,11 +193,24 @@ var idempotent = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 // statusClientGone is what access logs show for a client that went away.
 const statusClientGone = 499
 
+// canceled answers for an exchange that ended before a response: because the
+// client went away, we cut it, or the client's body could not be read.
 func (t *trip) canceled(w http.ResponseWriter, r *http.Request, failed *AttemptError) error {
-	if r.Context().Err() == nil { // cut by us
+	switch refused, ok := errors.AsType[caddyhttp.HandlerError](failed); {
+	case r.Context().Err() != nil:
+		return t.clientGone(w)
+	case errors.Is(failed, errDrained), errors.Is(failed, errExit):
 		return t.refuse(w, http.StatusServiceUnavailable, failed)
+	case ok: // as by the handler request_body
+		return t.refuse(w, refused.StatusCode, failed)
 	}
-	t.edge.outcomes.count(t.lease.Color, statusClientGone, time.Since(t.started))
+	return t.refuse(w, http.StatusBadRequest, failed)
+}
+
+func (t *trip) clientGone(w http.ResponseWriter) error {
+	if t.lease.Color.Valid() {
+		t.edge.outcomes().count(t.lease.Color, statusClientGone, time.Since(t.started))
+	}
 	w.WriteHeader(statusClientGone)
 	return nil
 }
@@ -184,6 +219,9 @@ func (t *trip) canceled(w http.ResponseWriter, r *http.Request, failed *AttemptE
 func (t *trip) refuse(w http.ResponseWriter, status int, cause error) error {
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
+	}
+	if name := t.edge.config.ColorHeader; name != "" {
+		w.Header().Del(name) // no color has answered
 	}
 	return caddyhttp.Error(status, cause)
 }
@@ -209,7 +247,7 @@ func (t *trip) placeholder(key string) (any, bool) {
 	case "attempts":
 		return t.attempts, true
 	case "preview":
-		return t.preview, true
+		return t.preview.idle, true
 	}
 	return nil, false
 }

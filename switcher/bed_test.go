@@ -319,7 +319,9 @@ type gateFunc func(context.Context, switcher.GateInput) switcher.Verdict
 
 func (gateFunc) Name() string { return "custom" }
 
-func (f gateFunc) Check(ctx context.Context, in switcher.GateInput) switcher.Verdict { return f(ctx, in) }
+func (f gateFunc) Check(ctx context.Context, in switcher.GateInput) switcher.Verdict {
+	return f(ctx, in)
+}
 
 // valve is a Gate that a test opens and closes.
 type valve struct {

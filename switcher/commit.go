@@ -93,7 +93,11 @@ func (s *Switcher) announce(before ServiceState, m *machine) {
 		s.emit(m, Event{Type: EventSplit, Detail: "traffic: " + now.Split.String()})
 	}
 	if now.Phase != before.Phase {
-		s.emit(m, Event{Type: EventPhase, Detail: fmt.Sprintf("%s, was %s", now.Phase, before.Phase)})
+		e := Event{Type: EventPhase, Detail: fmt.Sprintf("%s, was %s", now.Phase, before.Phase)}
+		if c := before.Cutover; c != nil && now.Cutover == nil {
+			e.ID, e.Kind = c.ID, c.Kind
+		}
+		s.emit(m, e)
 	}
 	switch {
 	case now.Lock != nil && before.Lock == nil:

@@ -115,7 +115,10 @@ func (s *Switcher) leave(m *machine, why string) {
 		s.runs = slices.DeleteFunc(s.runs, func(other *run) bool { return other == r })
 	}
 	m.run = &alone
-	s.end(&alone, alone.resultOr(ResultInterrupted), join(alone.cut.Detail, why), nil)
+	if alone.cut.Ending != "" {
+		why = alone.cut.Detail
+	}
+	s.end(&alone, alone.resultOr(ResultInterrupted), why, nil)
 }
 
 // resume takes up the moves that were under way when the process ended.

@@ -45,10 +45,10 @@ func (p *Phase) UnmarshalText(text []byte) error {
 // transitions lists every legal change of phase; all others are bugs. From
 // each phase there is a way back in one step: Rollback always wins.
 var transitions = map[Phase][]Phase{
-	Steady:    {Preparing, Ramping, Draining}, // cutover; split; rollback or an operator's drain
-	Preparing: {Steady, Ramping, Draining},    // refused or aborted; first step; a flip without a ramp
-	Ramping:   {Ramping, Draining},            // next step; flipped, aborted or rolled back
-	Draining:  {Steady, Draining, Preparing},  // drained; rolled back while draining; the next cutover
+	Steady:    {Preparing, Draining},         // cutover or split; rollback or an operator's drain
+	Preparing: {Steady, Ramping, Draining},   // refused or aborted; first step; a flip without a ramp
+	Ramping:   {Ramping, Draining},           // next step; flipped, aborted or rolled back
+	Draining:  {Steady, Draining, Preparing}, // drained; rolled back while draining; the next cutover
 }
 
 // CanBecome reports whether a service may go from p to next.

@@ -148,10 +148,12 @@ func fetchHost(t *testing.T, url, host string) string {
 		t.Fatal(err)
 	}
 	r.Host = host
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return do(t, r)
+}
+
+// bodyOf returns the body of a good answer.
+func bodyOf(t *testing.T, resp *http.Response) string {
+	t.Helper()
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {

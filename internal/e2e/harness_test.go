@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -31,6 +30,9 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
+		if err := os.Chmod(dir, 0o755); err != nil { // other users run it too
+			panic(err)
+		}
 		binary = filepath.Join(dir, "greenroom")
 		build := exec.Command("go", "build", raceFlag, "-o", binary, "../..")
 		build.Stderr = os.Stderr
@@ -55,6 +57,7 @@ type edge struct {
 	config string // the Caddyfile
 
 	control string // the control socket, if not the one in dir
+	options string // more options of the control block
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd     // guarded by mu; nil: not running
@@ -90,6 +93,7 @@ func (e *edge) write(services, site string) {
 		state_dir %[2]s/state
 		control {
 			socket %[2]s/run/control.sock
+			%[7]s
 		}
 %[3]s
 	}
@@ -101,7 +105,7 @@ https://localhost:%[5]s {
 	bind 127.0.0.1
 	%[6]s
 }
-`, e.admin, e.dir, services, e.http, port(e.https), site)
+`, e.admin, e.dir, services, e.http, port(e.https), site, e.options)
 	if err := os.WriteFile(e.configPath(), []byte(e.config), 0o600); err != nil {
 		e.t.Fatal(err)
 	}
@@ -261,10 +265,17 @@ func (o output) String() string {
 // cli runs a greenroom command against this edge.
 func (e *edge) cli(args ...string) output {
 	e.t.Helper()
+	return e.cliAs(nil, args...)
+}
+
+// cliAs is cli as another user.
+func (e *edge) cliAs(who *syscall.Credential, args ...string) output {
+	e.t.Helper()
 	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = append(os.Environ(), "HOME="+e.dir, "XDG_CONFIG_HOME="+e.dir, "XDG_DATA_HOME="+e.dir, "GREENROOM_SOCKET="+e.socket())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -272,16 +283,6 @@ func (e *edge) cli(args ...string) output {
 		e.t.Fatalf("%v: %v", args, err)
 	}
 	return output{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
-}
-
-// cliJSON runs a command with --json and decodes its answer.
-func (e *edge) cliJSON(into any, args ...string) output {
-	e.t.Helper()
-	out := e.cli(append(args, "--json")...)
-	if err := json.Unmarshal([]byte(out.stdout), into); err != nil {
-		e.t.Fatalf("%v: not JSON: %v\n%s", args, err, out)
-	}
-	return out
 }
 
 // backend is an upstream in the test's own process.
