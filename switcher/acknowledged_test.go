@@ -132,6 +132,53 @@ func TestADrainIsNotDoneWhileALeaseIsOut(t *testing.T) {
 	b.empty("app")
 }
 
+// Here the kernel stops threads wherever they are, between the look and the
+// count too, since there are more of them than cores.
+func TestAThreadStoppedInAcquireDoesNotSlipThroughADrain(t *testing.T) {
+	const threads = 8
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
+	b := newBed(t, switcher.Config{}, "app")
+	svc := b.Service("app")
+	var safe, wrong, turns atomic.Uint32
+	var stop atomic.Bool
+	var workers sync.WaitGroup
+	for range threads - 1 {
+		workers.Go(func() {
+			for !stop.Load() {
+				l, _ := svc.Acquire(0)
+				if switcher.Color(safe.Load()) == l.Color {
+					wrong.Add(1)
+				}
+				l.Release()
+				turns.Add(1)
+			}
+		})
+	}
+	to := green
+	for i := 0; i < 2*flips && wrong.Load() == 0; i++ {
+		safe.Store(0)
+		_, err := b.cutover(to, "", "app")
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		for v := b.view("app"); !v.Pool(to.Other()).SafeToStop; v = b.view("app") {
+			runtime.Gosched()
+		}
+		safe.Store(uint32(to.Other()))
+		to = to.Other()
+		for until := turns.Load() + 1000; turns.Load() < until; {
+			runtime.Gosched()
+		}
+	}
+	stop.Store(true)
+	workers.Wait()
+	if n := wrong.Load(); n > 0 {
+		t.Errorf("%d leases were out of a color that was called safe to stop", n)
+	}
+	b.empty("app")
+}
+
 func TestAFlipBetweenTheLookAndTheCountIsNoticed(t *testing.T) {
 	b := newBed(t, switcher.Config{}, "app")
 	looks := 0

@@ -2,7 +2,6 @@ package switcher_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -21,93 +20,6 @@ const (
 	blue  = switcher.Blue
 	green = switcher.Green
 )
-
-// memory is a Store that fails and hangs when a test says so. It refuses a
-// state that could not be resumed, so that every test checks that too.
-type memory struct {
-	mu    sync.Mutex
-	text  []byte        // guarded by mu
-	fail  error         // guarded by mu
-	block chan struct{} // guarded by mu; nil: nothing hangs
-	saves int           // guarded by mu
-	bad   error         // guarded by mu; the first state that was not valid
-}
-
-func (m *memory) Load(context.Context) (switcher.State, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.text == nil {
-		return switcher.State{}, switcher.ErrNoState
-	}
-	var s switcher.State
-	err := json.Unmarshal(m.text, &s)
-	return s, err
-}
-
-// Save ignores ctx where it hangs: so does a disk.
-func (m *memory) Save(_ context.Context, s switcher.State) error {
-	m.mu.Lock()
-	block := m.block
-	m.mu.Unlock()
-	if block != nil {
-		<-block
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for name, st := range s.Services {
-		if err := st.Validate(); err != nil && m.bad == nil {
-			m.bad = fmt.Errorf("state of %q: %w", name, err)
-		}
-	}
-	if m.fail != nil {
-		return m.fail
-	}
-	m.saves++
-	var err error
-	m.text, err = json.Marshal(s)
-	return err
-}
-
-func (m *memory) failWith(err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.fail = err
-}
-
-// hang makes each write block until the returned function is called.
-func (m *memory) hang() (release func()) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	block := make(chan struct{})
-	m.block = block
-	return func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.block = nil
-		close(block)
-	}
-}
-
-func (m *memory) written() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.saves
-}
-
-func (m *memory) invalid() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.bad
-}
-
-func (m *memory) state(t testing.TB, service string) switcher.ServiceState {
-	t.Helper()
-	s, err := m.Load(t.Context())
-	if err != nil {
-		t.Fatalf("the store holds no state: %v", err)
-	}
-	return s.Services[service]
-}
 
 // bed is a Switcher with services on which a test can lie down.
 type bed struct {
@@ -314,35 +226,6 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// gateFunc is a Gate made of a function.
-type gateFunc func(context.Context, switcher.GateInput) switcher.Verdict
-
-func (gateFunc) Name() string { return "custom" }
-
-func (f gateFunc) Check(ctx context.Context, in switcher.GateInput) switcher.Verdict {
-	return f(ctx, in)
-}
-
-// valve is a Gate that a test opens and closes.
-type valve struct {
-	mu      sync.Mutex
-	verdict switcher.Verdict // guarded by mu
-}
-
-func (*valve) Name() string { return "valve" }
-
-func (v *valve) Check(context.Context, switcher.GateInput) switcher.Verdict {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.verdict
-}
-
-func (v *valve) say(d switcher.Decision, reason string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.verdict = switcher.Verdict{Decision: d, Reason: reason}
-}
-
 // later runs a command beside the test, which may let time pass meanwhile.
 func later(f func() (switcher.Receipt, error)) <-chan answer {
 	done := make(chan answer, 1)
@@ -368,31 +251,5 @@ func (b *bed) answered(done <-chan answer) answer {
 	default:
 		b.Fatal("the command hangs")
 		return answer{}
-	}
-}
-
-// slowGate passes when its channel is closed.
-type slowGate struct {
-	mu   sync.Mutex
-	open chan struct{} // guarded by mu
-}
-
-func (*slowGate) Name() string { return "slow" }
-
-func (g *slowGate) set(open chan struct{}) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.open = open
-}
-
-func (g *slowGate) Check(ctx context.Context, _ switcher.GateInput) switcher.Verdict {
-	g.mu.Lock()
-	open := g.open
-	g.mu.Unlock()
-	select {
-	case <-open:
-		return switcher.Verdict{Decision: switcher.Pass}
-	case <-ctx.Done():
-		return switcher.Verdict{}
 	}
 }

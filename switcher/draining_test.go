@@ -1,6 +1,7 @@
 package switcher_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,12 +74,12 @@ func TestSafeToStopIsTrueExactlyWhenItIs(t *testing.T) {
 func TestTheDeadlineCutsWhatIsLeftEachSecondUntilNothingIs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var release []func()
-		calls := 0
+		var calls atomic.Int64
 		b := &bed{TB: t, store: &memory{}, configs: map[string]switcher.Config{
 			"app": {Options: switcher.Options{DrainTimeout: switcher.Duration(time.Minute)}},
 		}}
 		b.hooks.Evict = func(service string, c switcher.Color) int {
-			calls++
+			calls.Add(1)
 			if service != "app" || c != blue {
 				t.Errorf("asked to cut %s of %s", c, service)
 			}
@@ -94,17 +95,17 @@ func TestTheDeadlineCutsWhatIsLeftEachSecondUntilNothingIs(t *testing.T) {
 		_, err := b.cutover(green, "", "app")
 		b.must(err)
 		pass(59 * time.Second)
-		if calls != 0 {
+		if calls.Load() != 0 {
 			t.Fatal("cut before the deadline")
 		}
 		pass(1100 * time.Millisecond)
-		if d := b.view("app").Cutover.Draining; calls != 1 || d.Evicted != 1 || d.Inflight != 2 {
-			t.Errorf("after %d cuts the drain is shown as %+v", calls, d)
+		if d := b.view("app").Cutover.Draining; calls.Load() != 1 || d.Evicted != 1 || d.Inflight != 2 {
+			t.Errorf("after %d cuts the drain is shown as %+v", calls.Load(), d)
 		}
 		pass(3 * time.Second)
 		b.at("app", switcher.Steady, 100)
-		if m := b.last("app"); calls != 3 || m.Evicted != 3 || m.Result != switcher.ResultDone {
-			t.Errorf("after %d cuts history says %+v", calls, m)
+		if m := b.last("app"); calls.Load() != 3 || m.Evicted != 3 || m.Result != switcher.ResultDone {
+			t.Errorf("after %d cuts history says %+v", calls.Load(), m)
 		}
 	})
 }

@@ -24,7 +24,7 @@ type model struct {
 var modelServices = []string{"a", "b", "c"}
 
 func TestWhateverHappensTheInvariantsHold(t *testing.T) {
-	seeds := 40
+	seeds := 20
 	if testing.Short() {
 		seeds = 5
 	}
@@ -37,7 +37,7 @@ func TestWhateverHappensTheInvariantsHold(t *testing.T) {
 					seen: make(map[string]switcher.ServiceView),
 				}
 				m.check()
-				for range 150 {
+				for range 120 {
 					m.step()
 					if t.Failed() {
 						t.Fatalf("after %q", m.trace[max(0, len(m.trace)-12):])

@@ -164,6 +164,30 @@ func TestNothingStartsHealthy(t *testing.T) {
 	})
 }
 
+func TestAPoolIsSettledWhenNothingIsLeftToLearn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBed(t, switcher.Config{}, "app")
+		settled := func() bool { return b.Service("app").Table().Pools.Blue.Settled() }
+		b.restart()
+		if settled() {
+			t.Error("settled before a source has spoken")
+		}
+		b.announce("app", 2, 0)
+		b.health("app", blue, false, 1)
+		if settled() {
+			t.Error("settled before each upstream has a verdict")
+		}
+		b.health("app", blue, false)
+		if !settled() {
+			t.Error("not settled, though all is known")
+		}
+		b.announce("app", 0, 0)
+		if !settled() {
+			t.Error("an empty pool is not settled")
+		}
+	})
+}
+
 func TestAReloadDropsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newBed(t, switcher.Config{}, "app", "other")

@@ -1,8 +1,9 @@
 package switcher_test
 
 import (
-	"fmt"
 	"math"
+	"net/netip"
+	"strconv"
 	"testing"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
@@ -74,9 +75,8 @@ func TestEachWeightTakesExactlyItsShareOfTheBuckets(t *testing.T) {
 func TestClientsAreSpreadEvenly(t *testing.T) {
 	const clients, parts = 1_000_000, 100
 	keys := map[string]func(int) string{
-		"numbers":   func(i int) string { return fmt.Sprint(i) },
-		"addresses": func(i int) string { return fmt.Sprintf("10.%d.%d.%d", i>>16&255, i>>8&255, i&255) },
-		"cookies":   func(i int) string { return fmt.Sprintf("%016x", i) },
+		"numbers":   strconv.Itoa,
+		"addresses": func(i int) string { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).String() },
 	}
 	for name, key := range keys {
 		var count [parts]int

@@ -10,29 +10,33 @@ import (
 )
 
 func TestCommitRefusesEveryTransitionThatIsNotInTheTable(t *testing.T) {
-	b := newBed(t, switcher.Config{})
-	b.stop()
-	for _, from := range switcher.Phases {
-		for _, to := range switcher.Phases {
-			if from == to {
-				continue
-			}
-			legal := slices.Contains(switcher.Transitions()[from], to)
-			if from.CanBecome(to) != legal {
-				t.Errorf("CanBecome: %s to %s", from, to)
-			}
-			sw := switcher.New(&memory{}, switcher.Hooks{}, nil)
-			svc := sw.Service("app")
-			err := sw.Force("app", from, to)
-			if legal != (err == nil) {
-				t.Errorf("%s to %s: legal %t, commit says %v", from, to, legal, err)
-			}
-			if err != nil {
-				says(t, err, "app", from.String(), to.String(), "nothing was changed")
-				if svc.Table() != nil {
-					t.Errorf("%s to %s is illegal and reached the board", from, to)
+	bubble(t, func(t *testing.T) {
+		for _, from := range switcher.Phases {
+			for _, to := range switcher.Phases {
+				if from != to {
+					force(t, from, to)
 				}
 			}
+		}
+	})
+}
+
+func force(t *testing.T, from, to switcher.Phase) {
+	t.Helper()
+	legal := slices.Contains(switcher.Transitions()[from], to)
+	if from.CanBecome(to) != legal {
+		t.Errorf("CanBecome: %s to %s", from, to)
+	}
+	sw := switcher.New(&memory{}, switcher.Hooks{}, nil)
+	svc := sw.Service("app")
+	err := sw.Force("app", from, to)
+	if legal != (err == nil) {
+		t.Errorf("%s to %s: legal %t, commit says %v", from, to, legal, err)
+	}
+	if err != nil {
+		says(t, err, "app", from.String(), to.String(), "nothing was changed")
+		if svc.Table() != nil {
+			t.Errorf("%s to %s is illegal and reached the board", from, to)
 		}
 	}
 }
