@@ -58,7 +58,7 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		"preview":               s.readPreview,
 		"ramp":                  text(&s.Ramp),
 		"min_healthy":           share(&s.MinHealthy),
-		"soak":                  s.readSoak,
+		"soak":                  durationOrZero(&s.Soak),
 		"gate_timeout":          duration(&s.GateTimeout),
 		"drain_timeout":         duration(&s.DrainTimeout),
 		"retries":               optionalNumber(&s.Retry.Attempts),
@@ -222,16 +222,6 @@ func (s *Service) readSticky(d *caddyfile.Dispenser) error {
 		return parseDuration(d, "sticky max age", args[2], &s.Sticky.MaxAge)
 	}
 	return nil
-}
-
-// readSoak reads "soak <duration>"; no time is the default.
-func (s *Service) readSoak(d *caddyfile.Dispenser) error {
-	if args := d.NextArg(); args && d.Val() == "0s" && d.CountRemainingArgs() == 0 {
-		return nil
-	} else if args {
-		d.Prev()
-	}
-	return duration(&s.Soak)(d)
 }
 
 // readPreview reads the block of preview.

@@ -35,6 +35,20 @@ func duration(into *caddy.Duration) reader {
 	}
 }
 
+// durationOrZero is for an option whose default is 0.
+func durationOrZero(into *caddy.Duration) reader {
+	return func(d *caddyfile.Dispenser) error {
+		option, value := d.Val(), ""
+		if err := text(&value)(d); err != nil {
+			return err
+		}
+		if zero, err := caddy.ParseDuration(value); err == nil && zero == 0 {
+			return nil
+		}
+		return parseDuration(d, option, value, into)
+	}
+}
+
 func parseDuration(d *caddyfile.Dispenser, option, value string, into *caddy.Duration) error {
 	parsed, err := caddy.ParseDuration(value)
 	switch {

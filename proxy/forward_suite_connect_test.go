@@ -1,5 +1,7 @@
 package proxy
 
+//lint:file-ignore SA1019 the Transport of net/http refuses to send :protocol
+
 import (
 	"bufio"
 	"context"

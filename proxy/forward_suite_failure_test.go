@@ -67,7 +67,7 @@ func testClientGone(t *testing.T, fw Forwarder) {
 			<-got
 			leave()
 		}()
-		if _, err := f.server.Client().Do(req); err == nil { //nolint:bodyclose // there is none
+		if _, err := f.server.Client().Do(req); err == nil {
 			t.Error("an answer came")
 		}
 		attemptError(t, receive(t, f.results), StageCanceled)

@@ -18,9 +18,9 @@ import (
 // The names under which Caddy's transports look things up; reverseproxy does
 // not export them.
 const (
-	dialInfoCtxKey   caddy.CtxKey = "reverse_proxy.dial_info"
-	proxyProtocolVar              = "reverse_proxy.proxy_protocol_info"
-	tlsH1OnlyVar                  = "reverse_proxy.tls_h1_only"
+	dialInfoCtxKey   = caddy.CtxKey("reverse_proxy.dial_info")
+	proxyProtocolVar = "reverse_proxy.proxy_protocol_info"
+	tlsH1OnlyVar     = "reverse_proxy.tls_h1_only"
 )
 
 // target is an upstream's address, parsed.

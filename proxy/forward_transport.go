@@ -161,10 +161,34 @@ func (a *attempt) enter(p attemptPhase) {
 // not read, which would hold us in a Write.
 func (a *attempt) cut(cause error) {
 	a.cancel(cause)
+	a.wakeWriter()
+}
+
+// wakeEvery is for a Write that began just as it was to be woken: what is
+// around w may have set a deadline of its own after ours.
+const wakeEvery = time.Second
+
+// wakeWriter ends a Write to the client that is going on. It goes past what is
+// around the server's own writer, since Caddy's idle timeouts may not be told
+// of a deadline from another goroutine; the server's own may.
+func (a *attempt) wakeWriter() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.phase == phaseRelaying {
-		_ = a.rc.SetWriteDeadline(longAgo)
+	if a.phase != phaseRelaying {
+		return
+	}
+	_ = http.NewResponseController(innermost(a.w)).SetWriteDeadline(longAgo)
+	time.AfterFunc(wakeEvery, a.wakeWriter)
+}
+
+// innermost is the writer that w was made around.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		wrapped, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = wrapped.Unwrap()
 	}
 }
 

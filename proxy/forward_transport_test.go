@@ -77,7 +77,7 @@ func TestForwardWebSocketToATLSUpstream(t *testing.T) {
 	f := newFront(t, transportForwarderOf(t, overTLS), addr).start(t, frontH1)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c, _, err := websocket.Dial(ctx, f.server.URL, nil) //nolint:bodyclose // there is none
+	c, _, err := websocket.Dial(ctx, f.server.URL, nil)
 	must(t, err)
 	_, b, err := c.Read(ctx)
 	must(t, err)
@@ -114,7 +114,7 @@ func TestForwardWebSocketFromATLSClient(t *testing.T) {
 	t.Cleanup(f.server.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c, _, err := websocket.Dial(ctx, f.server.URL, &websocket.DialOptions{HTTPClient: f.server.Client()}) //nolint:bodyclose // there is none
+	c, _, err := websocket.Dial(ctx, f.server.URL, &websocket.DialOptions{HTTPClient: f.server.Client()})
 	must(t, err)
 	must(t, receive(t, f.results))
 	must(t, c.Write(ctx, websocket.MessageText, []byte("hello")))

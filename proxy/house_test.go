@@ -2,14 +2,16 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +29,9 @@ type house struct {
 	http  string // address of the plaintext site
 	https string // address of the site with TLS, HTTP/2 and HTTP/3
 	admin string // address of Caddy's admin API
+
+	secure  bool   // serve on https too
+	globals string // more global options
 }
 
 func newHouse(t *testing.T) *house {
@@ -42,18 +47,16 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-// caddyfile is a config with the given services and the given directives for
-// both sites.
+// caddyfile is a config with the given inside of the option greenroom, and the
+// given directives for each site.
 func (h *house) caddyfile(greenroom, site string) string {
-	_, securePort, _ := net.SplitHostPort(h.https)
-	return fmt.Sprintf(`{
+	text := fmt.Sprintf(`{
 	admin %[1]s
 	persist_config off
 	storage file_system %[2]s/caddy
 	skip_install_trust
 	local_certs
 	auto_https disable_redirects
-	metrics
 	grace_period 1s
 	log {
 		output file %[2]s/log {
@@ -61,19 +64,20 @@ func (h *house) caddyfile(greenroom, site string) string {
 		}
 		level DEBUG
 	}
+	%[3]s
 	greenroom {
 		state_dir %[2]s/state
-		%[3]s
+		%[4]s
 	}
 }
-http://%[4]s, http://next.example.com:%[7]s {
-	%[5]s
+http://%[5]s, http://next.example.com:%[6]s {
+	%[7]s
 }
-https://localhost:%[6]s {
-	bind 127.0.0.1
-	%[5]s
-}
-`, h.admin, h.dir, greenroom, h.http, site, securePort, portOf(h.http))
+`, h.admin, h.dir, h.globals, greenroom, h.http, portOf(h.http), site)
+	if h.secure {
+		text += fmt.Sprintf("https://localhost:%s {\n\tbind 127.0.0.1\n\t%s\n}\n", portOf(h.https), site)
+	}
+	return text
 }
 
 // services is the inside of the global option for the given services, with a
@@ -148,19 +152,26 @@ func (h *house) get(path string, edit ...func(*http.Request)) answer {
 	return ask(h.t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+h.http+path, edit...)
 }
 
+// ask makes a request, and again if its connection ends without an answer, as
+// Caddy's do in a reload (see keepAsking).
 func ask(t *testing.T, client *http.Client, url string, edit ...func(*http.Request)) answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	must(t, err)
-	for _, f := range edit {
-		f(r)
+	for {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		must(t, err)
+		for _, f := range edit {
+			f(r)
+		}
+		res, err := client.Do(r)
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			continue
+		}
+		must(t, err)
+		defer res.Body.Close()
+		return answer{res.StatusCode, readAll(t, res.Body), res.Header}
 	}
-	res, err := client.Do(r)
-	must(t, err)
-	defer res.Body.Close()
-	return answer{res.StatusCode, readAll(t, res.Body), res.Header}
 }
 
 // with sets a header field of a request.
@@ -221,12 +232,24 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// freeAddress returns a loopback address on which nobody listens.
+// freeAddress returns a loopback address on which nobody listens, and below
+// those that the kernel gives to outgoing connections.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	s := httptest.NewServer(nil)
-	defer s.Close()
-	return s.Listener.Addr().String()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22000))
+		tcp, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		defer tcp.Close()
+		if udp, err := net.ListenPacket("udp", address); err == nil {
+			udp.Close()
+			return address
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 func portOf(address string) string {

@@ -24,7 +24,8 @@ type trip struct {
 	lease    switcher.Lease // of the latest attempt; released
 	upstream string
 	attempts int
-	tried    []*switcher.Endpoint // of one color
+	tried    []*switcher.Endpoint  // of one color
+	first    [1]*switcher.Endpoint // spares tried an allocation
 }
 
 func newTrip(e *edge, r *http.Request) *trip {
@@ -65,8 +66,8 @@ func (t *trip) tryUpstreams(w http.ResponseWriter, r *http.Request) error {
 			return last
 		}
 		err = t.attempt(w, r, x)
-		var failed *AttemptError
-		if !errors.As(err, &failed) {
+		failed, ok := errors.AsType[*AttemptError](err)
+		if !ok {
 			return err
 		}
 		if failed.Stage == StageCanceled {
@@ -108,7 +109,7 @@ func (t *trip) choose() (x *entry, settled bool, err error) {
 		return nil, false, fmt.Errorf("service %q is not running", t.edge.name)
 	}
 	if lease.Color != t.lease.Color {
-		t.tried = nil
+		t.tried = t.first[:0]
 	}
 	t.lease = lease
 	pool := lease.Pool()
@@ -157,9 +158,8 @@ func (t *trip) attempt(w http.ResponseWriter, r *http.Request, x *entry) error {
 		}
 	}()
 	err := t.edge.forwarder.Forward(w, r, &x.Exchange)
-	var failed *AttemptError
-	switch {
-	case !errors.As(err, &failed):
+	switch failed, ok := errors.AsType[*AttemptError](err); {
+	case !ok:
 		x.endpoint.Connected()
 		t.edge.outcomes().count(x.lease.Color, x.Status, time.Since(t.started))
 	case failed.Stage == StageDial:

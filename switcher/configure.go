@@ -227,6 +227,12 @@ func (s *Switcher) SourceFailed(ctx context.Context, service string, cause error
 			m.source.ErrorSince = time.Now()
 		}
 		m.source.Error = cause.Error()
+		if m.source.Updated.IsZero() { // that there are no upstreams is a fact now
+			for _, color := range Colors {
+				*m.pools.At(color) = &Pool{announced: true, turn: m.pools.Of(color).turn}
+			}
+			s.board.Store(s.board.Load().with(map[int]*Table{m.svc.slot: m.table()}))
+		}
 		s.emit(m, Event{Type: EventSource, Detail: "the last good pools stay: " + cause.Error()})
 	})
 }

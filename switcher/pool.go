@@ -148,7 +148,7 @@ func (e *Endpoint) Inflight() int64 { return e.inflight.Load() }
 // Pool is the endpoints of one color, as one table sees them. It is never
 // edited.
 type Pool struct {
-	announced bool // by a source; false: nothing is known of it yet
+	announced bool // by a source, or known to have none; false: nothing is known of it yet
 	endpoints []*Endpoint
 	turn      *atomic.Uint64 // whose turn it is, outlives the pool
 }

@@ -273,3 +273,18 @@ func TestAStateThatCannotHaveBeenWrittenIsNotResumed(t *testing.T) {
 		})
 	}
 }
+
+func TestAPoolIsSettledOnceItsSourceHasSpokenOrFailedForTheFirstTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBed(t, switcher.Config{}, "app")
+		b.must(b.Configure(t.Context(), map[string]switcher.Config{"app": {}, "other": {}}))
+		pool := func() *switcher.Pool { return b.Service("other").Table().Pools.Of(switcher.Blue) }
+		if pool().Settled() {
+			t.Error("settled before the source has said anything")
+		}
+		b.must(b.SourceFailed(t.Context(), "other", errDisk))
+		if !pool().Settled() {
+			t.Error("not settled although the source has failed: requests would wait for nothing")
+		}
+	})
+}

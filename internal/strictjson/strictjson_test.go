@@ -37,24 +37,25 @@ func (r *ramp) UnmarshalJSON(data []byte) error {
 type sample struct {
 	options
 	*Base
-	Text    string            `json:"text"`
-	Small   uint8             `json:"small"`
-	Signed  int16             `json:"signed"`
-	Count   int               `json:"count"`
-	Size    uint64            `json:"size"`
-	Share   float64           `json:"share"`
-	On      bool              `json:"on"`
-	Color   color             `json:"color"`
-	At      time.Time         `json:"at"`
-	Meta    map[string]string `json:"meta"`
-	List    []sample          `json:"list"`
-	Ptr     *int              `json:"ptr"`
-	Any     any               `json:"any"`
-	Raw     json.RawMessage   `json:"raw"`
-	Ramp    ramp              `json:"ramp"`
-	Bytes   []byte            `json:"bytes"`
-	Hidden  string            `json:"-"`
-	private string            //nolint:unused // must stay out of reach
+	Text   string            `json:"text"`
+	Small  uint8             `json:"small"`
+	Signed int16             `json:"signed"`
+	Count  int               `json:"count"`
+	Size   uint64            `json:"size"`
+	Share  float64           `json:"share"`
+	On     bool              `json:"on"`
+	Color  color             `json:"color"`
+	At     time.Time         `json:"at"`
+	Meta   map[string]string `json:"meta"`
+	List   []sample          `json:"list"`
+	Ptr    *int              `json:"ptr"`
+	Any    any               `json:"any"`
+	Raw    json.RawMessage   `json:"raw"`
+	Ramp   ramp              `json:"ramp"`
+	Bytes  []byte            `json:"bytes"`
+	Hidden string            `json:"-"`
+	//lint:ignore U1000 it must stay out of reach
+	private string
 	Untag   string
 }
 
