@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -14,10 +15,12 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	_ "github.com/greenroom-proxy/greenroom/internal/h2connect" // before net/http is initialized
 	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/consul"
 )
 
 func init() { caddy.RegisterModule(App{}) }
@@ -33,17 +36,23 @@ type App struct {
 	// The control socket.
 	Control *Control `json:"control,omitempty"`
 
+	// Where Consul is, for services whose pools come from it. Default: the
+	// agent of this machine, without a token.
+	Consul *consul.Config `json:"consul,omitempty"`
+
 	// The services by name: lowercase letters, digits, dots, dashes and
 	// underscores, at most 63.
 	Services map[string]*Service `json:"services,omitempty"`
 
-	edges   map[string]*edge
-	plane   *controlPlane // set by Start
-	runtime *runtime
-	ctx     caddy.Context
-	events  *caddyevents.App
-	log     *slog.Logger
-	loaded  time.Time
+	edges     map[string]*edge
+	consul    *consul.Client // nil: no source has asked for it
+	consulKey consul.Config
+	plane     *controlPlane // set by Start
+	runtime   *runtime
+	ctx       caddy.Context
+	events    *caddyevents.App
+	log       *slog.Logger
+	loaded    time.Time
 }
 
 // edge is one service as one config wants it served.
@@ -81,6 +90,9 @@ func (app *App) Provision(ctx caddy.Context) error {
 	}
 	if err := app.Control.provision(app.StateDir); err != nil {
 		return fmt.Errorf("control: %w", err)
+	}
+	if err := validateConsul(app.Consul); err != nil {
+		return err
 	}
 	events, err := ctx.App("events")
 	if err != nil {
@@ -133,7 +145,7 @@ func (app *App) edge(ctx caddy.Context, name string, s *Service) (*edge, error) 
 		return nil, fmt.Errorf("pools: %w", err)
 	}
 	e.pools = pools.(PoolSource)
-	if e.sourceKey, err = sourceKey(e.pools); err != nil {
+	if e.sourceKey, err = app.sourceKey(e.pools); err != nil {
 		return nil, fmt.Errorf("pools: %w", err)
 	}
 	e.forwarder, err = s.loadForwarder(ctx)
@@ -169,12 +181,21 @@ func adjust(t *reverseproxy.HTTPTransport) {
 // prepare makes what can still fail when the config starts.
 func (app *App) prepare(log *slog.Logger) (err error) {
 	for name, e := range app.edges {
-		if e.source, err = e.pools.Source(log.With("service", name)); err != nil {
+		if e.source, err = e.pools.Source(app.sourceContext(log, e)); err != nil {
 			return fmt.Errorf("service %q: pools: %w", name, err)
 		}
 		e.outcomes()
 	}
 	return nil
+}
+
+func (app *App) sourceContext(log *slog.Logger, e *edge) SourceContext {
+	return SourceContext{
+		Log:    log.With("service", e.name),
+		Consul: func() (*consul.Client, error) { return app.loadConsul(log) },
+		Probed: probed(e.service),
+		Memory: filepath.Join(app.StateDir, "pools", e.name+".json"),
+	}
 }
 
 // Start implements caddy.App: the config comes into force, or is ready to as
@@ -184,13 +205,23 @@ func (app *App) Start() error { return app.runtime.start(app) }
 // Stop implements caddy.App: the config is replaced, or was not started.
 func (app *App) Stop() error { return app.runtime.withdraw(app) }
 
+// grace is how long tunnels may go on when the process ends: as long as
+// Caddy's grace_period lets requests, 10 seconds where that has no end.
+func (app *App) grace() time.Duration {
+	value, err := app.ctx.AppIfConfigured("http")
+	if h, ok := value.(*caddyhttp.App); ok && err == nil && h.GracePeriod > 0 {
+		return time.Duration(h.GracePeriod)
+	}
+	return 10 * time.Second
+}
+
 // Cleanup implements caddy.CleanerUpper.
 func (app *App) Cleanup() error {
 	if app.runtime == nil {
 		return nil
 	}
 	_, err := runtimes.Delete(runtimeKey)
-	return err
+	return errors.Join(err, app.dropConsul())
 }
 
 func (app *App) names() string { return strings.Join(slices.Sorted(maps.Keys(app.Services)), ", ") }

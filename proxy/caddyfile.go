@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/greenroom-proxy/greenroom/switcher/consul"
 )
 
 func init() {
@@ -44,6 +46,9 @@ func noBlock(d *caddyfile.Dispenser) error {
 //	greenroom {
 //		state_dir <dir>
 //		control {
+//			…
+//		}
+//		consul {
 //			…
 //		}
 //		service <name> {
@@ -88,6 +93,14 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := app.Control.unmarshal(d); err != nil {
 				return err
 			}
+		case "consul":
+			if app.Consul != nil {
+				return d.Err("consul is given twice")
+			}
+			app.Consul = new(consul.Config)
+			if err := unmarshalConsul(d, app.Consul); err != nil {
+				return err
+			}
 		case "service":
 			var name string
 			if !d.AllArgs(&name) {
@@ -101,7 +114,7 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		default:
-			return d.Errf("unknown option %q: want state_dir, control or service", d.Val())
+			return d.Errf("unknown option %q: want state_dir, control, consul or service", d.Val())
 		}
 	}
 	return nil

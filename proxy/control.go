@@ -160,6 +160,8 @@ func (rt *runtime) openControl(c *Control) (*controlPlane, error) {
 		if p.audit, err = control.OpenAudit(c.Audit); err != nil {
 			return nil, err
 		}
+	} else if err := p.audit.Reopen(); err != nil { // no reason to keep the old config
+		rt.log.Warn("the audit log cannot be written", "error", err)
 	}
 	if old.server != nil && c.Socket == old.config.Socket && c.Group == old.config.Group {
 		p.server, p.stop = old.server, old.stop

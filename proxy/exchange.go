@@ -44,6 +44,9 @@ type AttemptError struct {
 	// BodyRead: bytes of the request's body were consumed, so that a
 	// second attempt could not send it whole.
 	BodyRead bool
+	// BodyEmpty: the request is known to have no content. False: it may
+	// have some.
+	BodyEmpty bool
 	// Timeout: the upstream was too slow (answered as 504, not 502).
 	Timeout bool
 }
@@ -58,6 +61,11 @@ type Exchange struct {
 	// Upstream is the address this attempt dials, in Caddy's form:
 	// "host:port" or "unix//path".
 	Upstream string
+
+	// Own is a field, in canonical form, that only the handler sets in a
+	// response: what the upstream says under that name is dropped. Empty:
+	// there is none.
+	Own string
 
 	// Status is that of the response relayed to the client, 0 before its
 	// head was. The forwarder sets it; only the handler reads it.

@@ -20,10 +20,16 @@ const abandonedBodyGrace = time.Second
 // failed makes an AttemptError of an err that came before any response head.
 func (a *attempt) failed(err error) error {
 	touched, bodyErr := a.takeBack(true)
-	e := &AttemptError{Stage: a.stageOf(err), BodyRead: touched, Timeout: isTimeout(err)}
+	e := &AttemptError{Stage: a.stageOf(err), BodyRead: touched, BodyEmpty: a.bodyEmpty(), Timeout: isTimeout(err)}
+	// An HTTP/1 server ends the context of a request whose body it cannot
+	// read: a body that was stopped or stalled says why, the context not.
+	stalled := errors.Is(bodyErr, os.ErrDeadlineExceeded)
 	cause := context.Cause(a.out.Context())
 	switch {
-	case cause != nil && !errors.Is(cause, context.DeadlineExceeded):
+	case a.body != nil && a.body.stoppedBy(errUpstreamGone):
+		e.Timeout = false
+		e.Err = fmt.Errorf("upstream %s: %w", a.x.Upstream, errUpstreamGone)
+	case cause != nil && !stalled && !errors.Is(cause, context.DeadlineExceeded):
 		e.Stage, e.Timeout = StageCanceled, false
 		e.Err = fmt.Errorf("upstream %s: exchange ended before a response: %w", a.x.Upstream, cause)
 	case bodyErr != nil:
@@ -34,6 +40,9 @@ func (a *attempt) failed(err error) error {
 	}
 	return e
 }
+
+// bodyEmpty reports whether the request is known to have no content.
+func (a *attempt) bodyEmpty() bool { return a.body == nil || a.body.empty() }
 
 // stageOf tells whether the upstream can have seen anything. A dial error after
 // a connection had been used is still StageDial: a transport dials again only
@@ -73,7 +82,7 @@ func (a *attempt) takeBack(unheaded bool) (touched bool, err error) {
 	if a.body == nil {
 		return false, nil
 	}
-	touched, err = a.body.release(func() error { return a.rc.SetReadDeadline(longAgo) })
+	touched, err = a.body.release()
 	if a.body.complete.Load() || a.r.ProtoMajor != 1 || unheaded && !touched {
 		return touched, err
 	}

@@ -40,7 +40,10 @@ func (a *attempt) attachBody(out *http.Request) {
 		out.Body, out.Trailer = nil, nil
 		return
 	}
-	a.body = &requestBody{src: r.Body, size: -1}
+	a.body = &requestBody{src: r.Body, size: -1, gone: a.upstreamGone}
+	// By way of Caddy's idle timeouts, which would else set a deadline of
+	// their own after ours; unlike the ones for writing they are locked.
+	a.body.interrupt = func() error { return a.rc.SetReadDeadline(longAgo) }
 	if r.ProtoMajor == 1 {
 		a.body.size = r.ContentLength
 		if httpguts.HeaderValuesContainsToken(r.Header["Expect"], "100-continue") {
@@ -49,12 +52,32 @@ func (a *attempt) attachBody(out *http.Request) {
 	}
 	out.Body = a.body
 	out.GetBody = a.body.rewind
-	if len(r.Trailer) > 0 {
-		// The server fills in this map when the body ends. HTTP/1 carries
-		// trailers in chunked framing only (RFC 9112 §7.1.2).
+	if out.Trailer = a.announcedTrailer(); out.Trailer != nil {
+		a.body.after = func() {
+			for k := range out.Trailer {
+				out.Trailer[k] = r.Trailer[k]
+			}
+		}
+		// HTTP/1 carries trailers in chunked framing only (RFC 9112 §7.1.2).
 		out.ContentLength = -1
 		delete(out.Header, "Content-Length")
 	}
+}
+
+// announcedTrailer has the names of the trailers to pass on, still without
+// values: the server knows these when the body has ended. It is nil if there
+// are none.
+func (a *attempt) announcedTrailer() (announced http.Header) {
+	keep := a.endToEnd()
+	for k := range a.r.Trailer {
+		if keep(k) {
+			if announced == nil {
+				announced = make(http.Header)
+			}
+			announced[k] = nil
+		}
+	}
+	return announced
 }
 
 func hasBody(r *http.Request) bool {
@@ -64,14 +87,12 @@ func hasBody(r *http.Request) bool {
 // requestHeader makes the fields that go upstream.
 func (a *attempt) requestHeader() http.Header {
 	in := a.r.Header
-	trusted, _ := caddyhttp.GetVar(a.r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	out := make(http.Header, len(in)+6)
-	listed := connectionFields(in)
+	keep := a.endToEnd()
 	for k, vv := range in {
-		if hopByHop(k) || slices.Contains(listed, k) || k[0] == ':' || !trusted && claimsOrigin(k) {
-			continue
+		if keep(k) {
+			out[k] = vv
 		}
-		out[k] = vv
 	}
 	if httpguts.HeaderValuesContainsToken(in["Te"], "trailers") {
 		out["Te"] = []string{"trailers"} // the one coding a proxy may pass on unchanged
@@ -82,12 +103,26 @@ func (a *attempt) requestHeader() http.Header {
 	if a.r.TLS != nil && !a.r.TLS.HandshakeComplete {
 		out["Early-Data"] = []string{"1"} // RFC 8470 §5.1
 	}
-	setForwarded(out, a.r, trusted)
+	setForwarded(out, a.r, trustedProxy(a.r))
 	out["Via"] = append(slices.Clip(out["Via"]), a.f.via.of(a.r))
 	if a.ws != wsNone {
 		setWebSocketHeader(out, a.ws)
 	}
 	return out
+}
+
+// endToEnd returns the rule by which fields of the client's, in the header or
+// the trailer, go upstream.
+func (a *attempt) endToEnd() func(field string) bool {
+	trusted, listed := trustedProxy(a.r), connectionFields(a.r.Header)
+	return func(k string) bool {
+		return !hopByHop(k) && !slices.Contains(listed, k) && k[0] != ':' && (trusted || !claimsOrigin(k))
+	}
+}
+
+func trustedProxy(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
 }
 
 // hopByHop reports whether a field, in canonical form, is for one connection
@@ -96,7 +131,7 @@ func (a *attempt) requestHeader() http.Header {
 func hopByHop(field string) bool {
 	switch field {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-		"Proxy-Authenticate", "Proxy-Authorization", "Alt-Svc":
+		"Proxy-Authenticate", "Proxy-Authorization", "Alt-Svc", "Http2-Settings":
 		return true
 	}
 	return false
@@ -124,11 +159,17 @@ func claimsOrigin(field string) bool {
 		field = http.CanonicalHeaderKey(strings.ReplaceAll(field, "_", "-"))
 	}
 	switch field {
-	case "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port",
-		"X-Forwarded-Server", "X-Forwarded-Prefix", "X-Original-Url", "X-Rewrite-Url", "X-Real-Ip", "True-Client-Ip":
+	case "Forwarded", "Forwarded-For", "X-Real-Ip", "X-Client-Ip", "Client-Ip", "True-Client-Ip", "X-Remote-Ip", "X-Remote-Addr",
+		"X-Originating-Ip", "X-Cluster-Client-Ip", "X-Proxyuser-Ip", "Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Fastly-Client-Ip",
+		"Fly-Client-Ip", "X-Appengine-User-Ip", "X-Azure-Clientip", "X-Azure-Socketip", "X-Envoy-External-Address",
+		"X-Scheme", "X-Url-Scheme", "Front-End-Https", "X-Arr-Ssl", "Cf-Visitor", "X-Host", "X-Rewrite-Url",
+		"X-Original-Url", "X-Original-Uri", "X-Original-Host", "X-Original-Proto", "X-Original-Method",
+		"X-Original-For", "X-Original-Forwarded-For", "X-Original-Remote-Addr":
 		return true
 	}
-	return false
+	// All of these are said by proxies: -For, -Proto, -Ssl, -Prefix, -User.
+	rest, ok := strings.CutPrefix(field, "X-Forwarded")
+	return ok && (rest == "" || rest[0] == '-')
 }
 
 // setForwarded writes X-Forwarded-For, -Proto and -Host. What a trusted proxy

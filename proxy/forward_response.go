@@ -17,7 +17,12 @@ var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }
 // relay passes on a final response.
 func (a *attempt) relay(res *http.Response) error {
 	a.enter(phaseRelaying)
+	delete(res.Trailer, a.x.Own)
 	announced := a.writeHead(res)
+	if a.body != nil && !a.body.complete.Load() {
+		// A stream both ways: a client that only listens may be silent.
+		defer liftReadTimeout(a.r.Context())()
+	}
 	readErr, writeErr := a.copyBody(res)
 	// Before Close: over HTTP/2 that waits for the transport's reading of the
 	// request's body to end, and a slow client would decide when.
@@ -31,6 +36,7 @@ func (a *attempt) relay(res *http.Response) error {
 		return a.aborted("reading the response", readErr)
 	}
 	h := a.w.Header()
+	delete(res.Trailer, a.x.Own)
 	for k, vv := range res.Trailer {
 		if !slices.Contains(announced, k) {
 			k = http.TrailerPrefix + k
@@ -43,7 +49,7 @@ func (a *attempt) relay(res *http.Response) error {
 // writeHead writes status and fields, and returns the trailers it announced.
 func (a *attempt) writeHead(res *http.Response) (announced []string) {
 	h := a.w.Header()
-	copyResponseHeader(h, res.Header)
+	a.copyResponseHeader(h, res.Header)
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // or the server guesses one
 	}
@@ -114,13 +120,13 @@ func isEventStream(h http.Header) bool {
 	return len(ct) >= len(eventStream) && strings.EqualFold(ct[:len(eventStream)], eventStream)
 }
 
-// copyResponseHeader adds the end-to-end fields of src to those in dst. Only
-// Server replaces: the server in front put its own name there, and the field
-// names the origin (RFC 9110 §10.2.4).
-func copyResponseHeader(dst, src http.Header) {
+// copyResponseHeader adds the end-to-end fields of src, but for our own, to
+// those in dst. Only Server replaces: the server in front put its own name
+// there, and the field names the origin (RFC 9110 §10.2.4).
+func (a *attempt) copyResponseHeader(dst, src http.Header) {
 	listed := connectionFields(src)
 	for k, vv := range src {
-		if hopByHop(k) || slices.Contains(listed, k) {
+		if hopByHop(k) || k == a.x.Own || slices.Contains(listed, k) {
 			continue
 		}
 		if prior, ok := dst[k]; ok && k != "Server" {

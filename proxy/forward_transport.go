@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -82,6 +83,10 @@ func (f *transportForwarder) Forward(w http.ResponseWriter, r *http.Request, x *
 		_ = res.Body.Close()
 		return a.failed(fmt.Errorf("answered %d instead of switching to WebSocket", res.StatusCode))
 	}
+	if res.StatusCode < http.StatusOK || res.StatusCode > 999 {
+		_ = res.Body.Close()
+		return a.failed(fmt.Errorf("answered with the status %d", res.StatusCode))
+	}
 	return a.relay(res)
 }
 
@@ -104,6 +109,7 @@ type attempt struct {
 
 	mu    sync.Mutex
 	phase attemptPhase // guarded by mu
+	conn  net.Conn     // guarded by mu; the transport's latest
 	hints int          // guarded by mu; interim responses relayed
 }
 
@@ -131,7 +137,7 @@ func (f *transportForwarder) begin(w http.ResponseWriter, r *http.Request, x *Ex
 	tc := f.transportContext(ctx, a, to)
 	a.out = a.request(httptrace.WithClientTrace(tc, &httptrace.ClientTrace{
 		GetConn:        func(string) { a.connecting.Store(true) },
-		GotConn:        func(httptrace.GotConnInfo) { a.connecting.Store(false) },
+		GotConn:        a.connected,
 		Got1xxResponse: a.interim,
 	}), tc.urlHost(to))
 	x.OnCut(a.cut)
@@ -158,9 +164,12 @@ func (a *attempt) enter(p attemptPhase) {
 }
 
 // cut ends the exchange: the upstream's side at once, and a client that does
-// not read, which would hold us in a Write.
+// not send or not read, which would hold us in a Read or a Write.
 func (a *attempt) cut(cause error) {
 	a.cancel(cause)
+	if a.body != nil {
+		a.body.stop(errBodyReleased)
+	}
 	a.wakeWriter()
 }
 
@@ -228,7 +237,7 @@ func (a *attempt) writeInterimLocked(code int, header http.Header) {
 	h := a.w.Header()
 	final := h.Clone()
 	clear(h)
-	copyResponseHeader(h, header)
+	a.copyResponseHeader(h, header)
 	a.w.WriteHeader(code)
 	clear(h)
 	for k, vv := range final {

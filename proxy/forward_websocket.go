@@ -84,11 +84,11 @@ func (a *attempt) switched(res *http.Response) error {
 	h := a.w.Header()
 	if a.ws == wsExtended {
 		delete(res.Header, "Sec-Websocket-Accept")
-		copyResponseHeader(h, res.Header)
+		a.copyResponseHeader(h, res.Header)
 		spellWebSocket(h)
 		return a.tunnelStream(up)
 	}
-	copyResponseHeader(h, res.Header)
+	a.copyResponseHeader(h, res.Header)
 	spellWebSocket(h)
 	h["Connection"] = []string{"Upgrade"}
 	h["Upgrade"] = []string{"websocket"}
@@ -154,6 +154,9 @@ func (a *attempt) tunnelStream(up io.ReadWriteCloser) error {
 	}
 	stop := context.AfterFunc(a.out.Context(), func() { _ = up.Close() })
 	defer stop()
+	// As on a connection that is taken over, silence ends nothing.
+	defer liftReadTimeout(a.r.Context())()
+	defer liftWriteTimeout(a.r.Context())()
 
 	sent := make(chan struct{})
 	go func() {

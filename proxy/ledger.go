@@ -80,6 +80,20 @@ func (l *ledger) evict(service string, c switcher.Color) (n int) {
 	return n
 }
 
+// empty reports whether no exchange is under way.
+func (l *ledger) empty() bool {
+	for i := range l.parts {
+		p := &l.parts[i]
+		p.mu.Lock()
+		head := p.head
+		p.mu.Unlock()
+		if head != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // cutAll cuts every exchange there is.
 func (l *ledger) cutAll(cause error) {
 	for i := range l.parts {

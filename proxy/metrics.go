@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,7 +72,7 @@ func (m *metrics) event(e switcher.Event) {
 // outcomes are the counters of one service, looked up once.
 type outcomes struct {
 	retries prometheus.Counter
-	by      [2][classes]outcome
+	by      [2][classes]func() outcome // made at first use: an idle service costs no series
 }
 
 type outcome struct {
@@ -88,10 +89,12 @@ func (m *metrics) of(service string) *outcomes {
 	o := &outcomes{retries: m.retries.WithLabelValues(service)}
 	for i, c := range switcher.Colors {
 		for class, name := range classNames {
-			o.by[i][class] = outcome{
-				m.requests.WithLabelValues(service, c.String(), name),
-				m.seconds.WithLabelValues(service, c.String(), name),
-			}
+			o.by[i][class] = sync.OnceValue(func() outcome {
+				return outcome{
+					m.requests.WithLabelValues(service, c.String(), name),
+					m.seconds.WithLabelValues(service, c.String(), name),
+				}
+			})
 		}
 	}
 	return o
@@ -102,10 +105,11 @@ func (o *outcomes) count(c switcher.Color, status int, took time.Duration) {
 	if class >= classes {
 		class = 0
 	}
-	at := &o.by[0][class]
+	i := 0
 	if c == switcher.Green {
-		at = &o.by[1][class]
+		i = 1
 	}
+	at := o.by[i][class]()
 	at.requests.Inc()
 	at.seconds.Observe(took.Seconds())
 }
@@ -129,6 +133,7 @@ var (
 	gaugePoolsAge   = gauge("pools_updated_timestamp_seconds", "When the source last announced the pools.", "service")
 	gaugeSource     = gauge("source_failing", "1 while the source of the pools cannot be read.", "service")
 	gaugeConfig     = gauge("config_loaded_timestamp_seconds", "When the config in force was loaded.")
+	gaugeWarnings   = gauge("warnings", "What status warns of.", "service")
 	gaugeUnsaved    = gauge("state_unsaved", "1 while the state on disk is older than what is served.")
 )
 
@@ -136,7 +141,7 @@ var (
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		gaugeInflight, gaugeUpstreams, gaugeHealthy, gaugeSplit, gaugeActive, gaugePhase, gaugeGeneration,
-		gaugeLocked, gaugePoolsAge, gaugeSource, gaugeConfig, gaugeUnsaved,
+		gaugeLocked, gaugePoolsAge, gaugeSource, gaugeWarnings, gaugeConfig, gaugeUnsaved,
 	} {
 		ch <- d
 	}
@@ -183,6 +188,7 @@ func collectService(v switcher.ServiceView, send func(*prometheus.Desc, float64,
 	send(gaugeLocked, oneIf(v.Lock != nil), v.Name)
 	send(gaugePoolsAge, seconds(v.Source.Updated), v.Name)
 	send(gaugeSource, oneIf(v.Source.Error != ""), v.Name)
+	send(gaugeWarnings, float64(len(v.Warnings)), v.Name)
 }
 
 func oneIf(on bool) float64 {

@@ -87,6 +87,7 @@ func (p *Preview) wanted(r *http.Request) (asked preview) {
 	if p.Header != "" {
 		asked.bySecret = slices.ContainsFunc(r.Header.Values(p.Header), p.matches)
 		r.Header.Del(p.Header)
+		delete(r.Trailer, http.CanonicalHeaderKey(p.Header))
 		if asked.bySecret {
 			keepOutOfLog(r, p.Header)
 		}

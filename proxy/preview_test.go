@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
 // provisioned is a Preview whose secret is previewSecret.
@@ -114,6 +116,7 @@ func TestAPreviewReachesTheIdleColorAndTheSecretDoesNot(t *testing.T) {
 	}
 	equal(t, "wrong secret", h.get("/", with("X-Preview", "wrong")).body, "blue")
 	h.cutover("app", 2)
+	until(t, "blue is drained", func() bool { return h.view("app").Phase == switcher.Steady })
 	equal(t, "preview after a cutover", h.get("/", with("X-Preview", previewSecret)).body, "blue")
 }
 

@@ -34,14 +34,20 @@ func secureHouse(t *testing.T, services string) *house {
 	h.secure = true
 	h.load(services, "blue_green app")
 	h.healthy("app")
-	until(t, "the site has its certificate", func() bool {
+	h.certified()
+	return h
+}
+
+// certified waits until the site on https has its certificate.
+func (h *house) certified() {
+	h.t.Helper()
+	until(h.t, "the site has its certificate", func() bool {
 		c, err := tls.Dial("tcp", "localhost:"+portOf(h.https), anyCertificate())
 		if err == nil {
 			c.Close()
 		}
 		return err == nil
 	})
-	return h
 }
 
 func (h *house) url(scheme, path string) string {

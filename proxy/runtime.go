@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -45,6 +46,7 @@ type runtime struct {
 	inForce     atomic.Pointer[App]    // the first of apps; written under mu
 	handler     atomic.Pointer[control.Handler]
 	log         *slog.Logger
+	lastCall    time.Time // guarded by mu; how long tunnels may go on when the process ends
 	background  sync.WaitGroup
 }
 
@@ -153,6 +155,7 @@ func (rt *runtime) withdraw(app *App) error {
 	}
 	rt.apps = slices.Delete(rt.apps, i, i+1)
 	if len(rt.apps) == 0 {
+		rt.lastCall = time.Now().Add(app.grace())
 		return nil // the process ends, or Destruct follows
 	}
 	var err error
@@ -234,17 +237,24 @@ func (rt *runtime) close() error {
 }
 
 // Destruct implements caddy.Destructor: the last app is gone. If it goes with
-// the process, the tunnels that are left are closed in order; if a reload has
-// taken it out of the config, they go on by themselves.
+// the process, tunnels may end by themselves until the grace period is over,
+// which Caddy's servers, that know nothing of them, do not wait for; if a
+// reload has taken it out of the config, they go on.
 func (rt *runtime) Destruct() error {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	err := rt.close()
 	if caddy.Exiting() {
+		for time.Now().Before(rt.lastCall) && !rt.ledger.empty() {
+			time.Sleep(lastCallStep)
+		}
 		rt.ledger.cutAll(errExit)
 	}
 	return err
 }
+
+// lastCallStep is how often the end of the last tunnels is looked for.
+const lastCallStep = 20 * time.Millisecond
 
 // defaultStateDir is where state is kept unless the config says otherwise.
 func defaultStateDir() string { return filepath.Join(caddy.AppDataDir(), "greenroom") }

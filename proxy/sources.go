@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/consul"
 	"github.com/greenroom-proxy/greenroom/switcher/file"
 )
 
@@ -22,7 +23,20 @@ func init() {
 type PoolSource interface {
 	// Source returns where the pools come from. It is called when the
 	// config starts, not when it is merely validated.
-	Source(log *slog.Logger) (switcher.Source, error)
+	Source(SourceContext) (switcher.Source, error)
+}
+
+// SourceContext is what a PoolSource may use.
+type SourceContext struct {
+	// Log goes on through reloads.
+	Log *slog.Logger
+	// Consul returns the client of the app's consul block.
+	Consul func() (*consul.Client, error)
+	// Probed is what this edge's checks say of an address of the service.
+	Probed func(address string) (healthy, known bool)
+	// Memory is the path of a file of the service's own in the state
+	// directory.
+	Memory string
 }
 
 // StaticPools are pools that stand in the config.
@@ -44,7 +58,7 @@ func (p *StaticPools) pools() switcher.Pools { return switcher.Pools{Blue: p.Blu
 func (p *StaticPools) Validate() error { return switcher.ValidatePools(p.pools()) }
 
 // Source implements PoolSource.
-func (p *StaticPools) Source(*slog.Logger) (switcher.Source, error) {
+func (p *StaticPools) Source(SourceContext) (switcher.Source, error) {
 	return switcher.Static(p.pools()), nil
 }
 
@@ -81,14 +95,18 @@ func (p *FilePools) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // Source implements PoolSource.
-func (p *FilePools) Source(log *slog.Logger) (switcher.Source, error) {
-	return file.NewSource(p.Path, log), nil
+func (p *FilePools) Source(c SourceContext) (switcher.Source, error) {
+	return file.NewSource(p.Path, c.Log), nil
 }
 
 // sourceKey tells whether a reload changed where the pools come from.
-func sourceKey(p PoolSource) (string, error) {
+func (app *App) sourceKey(p PoolSource) (string, error) {
 	key, err := json.Marshal(p)
-	return fmt.Sprintf("%T %s", p, key), err
+	text := fmt.Sprintf("%T %s", p, key)
+	if _, asks := p.(*ConsulPools); asks && app.Consul != nil {
+		text += fmt.Sprintf(" of %+v", *app.Consul)
+	}
+	return text, err
 }
 
 var (

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -27,7 +26,7 @@ func (failingPools) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "greenroom.pools.failing", New: func() caddy.Module { return new(failingPools) }}
 }
 
-func (*failingPools) Source(*slog.Logger) (switcher.Source, error) {
+func (*failingPools) Source(SourceContext) (switcher.Source, error) {
 	return nil, errors.New("no catalog today")
 }
 

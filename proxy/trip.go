@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -106,6 +107,9 @@ func (t *trip) choose() (x *entry, settled bool, err error) {
 		lease, ok = s.AcquireIdle()
 	}
 	if !ok {
+		if table := s.Table(); t.preview.idle && table != nil && table.Draining() {
+			return nil, true, fmt.Errorf("service %q: %s drains and takes no preview until it is idle", t.edge.name, table.Active.Other())
+		}
 		return nil, false, fmt.Errorf("service %q is not running", t.edge.name)
 	}
 	if lease.Color != t.lease.Color {
@@ -151,6 +155,7 @@ func (t *trip) attempt(w http.ResponseWriter, r *http.Request, x *entry) error {
 	t.upstream = x.Upstream
 	if name := t.edge.config.ColorHeader; name != "" {
 		w.Header().Set(name, x.lease.Color.String())
+		x.Own = http.CanonicalHeaderKey(name)
 	}
 	defer func() {
 		if !x.Detached() {
@@ -174,7 +179,7 @@ func (t *trip) attempt(w http.ResponseWriter, r *http.Request, x *entry) error {
 // no upstream can have acted on it.
 func (t *trip) again(r *http.Request, failed *AttemptError) bool {
 	harmless := failed.Stage == StageDial ||
-		!failed.Timeout && slices.Contains(idempotent, r.Method) && (r.Body == nil || r.Body == http.NoBody)
+		!failed.Timeout && slices.Contains(idempotent, r.Method) && (r.ContentLength == 0 || failed.BodyEmpty)
 	return harmless && !failed.BodyRead && t.attempts <= *t.edge.config.Retry.Attempts
 }
 
@@ -194,15 +199,19 @@ var idempotent = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 const statusClientGone = 499
 
 // canceled answers for an exchange that ended before a response: because the
-// client went away, we cut it, or the client's body could not be read.
+// client went away, we cut it, or the client's body could not be read. That the
+// context of r has ended comes last: an HTTP/1 server ends it with any
+// Read that fails, of a client that is still there too.
 func (t *trip) canceled(w http.ResponseWriter, r *http.Request, failed *AttemptError) error {
 	switch refused, ok := errors.AsType[caddyhttp.HandlerError](failed); {
-	case r.Context().Err() != nil:
-		return t.clientGone(w)
 	case errors.Is(failed, errDrained), errors.Is(failed, errExit):
 		return t.refuse(w, http.StatusServiceUnavailable, failed)
+	case errors.Is(failed, os.ErrDeadlineExceeded):
+		return t.refuse(w, http.StatusRequestTimeout, failed)
 	case ok: // as by the handler request_body
 		return t.refuse(w, refused.StatusCode, failed)
+	case r.Context().Err() != nil:
+		return t.clientGone(w)
 	}
 	return t.refuse(w, http.StatusBadRequest, failed)
 }

@@ -146,7 +146,7 @@ func TestARequestIsTriedNoMoreOftenThanAllowed(t *testing.T) {
 		}
 		equal(t, c.name+": attempts", len(tried), c.tries)
 		equal(t, c.name+": retries", value(t, e.outcomes().retries), c.retries)
-		equal(t, c.name+": counted as not answered", value(t, e.outcomes().by[0][0].requests), 1)
+		equal(t, c.name+": counted as not answered", value(t, e.outcomes().by[0][0]().requests), 1)
 		equal(t, c.name+": left in-flight", e.service.Inflight(switcher.Blue)+int64(e.runtime.ledger.count()), 0)
 	}
 }
@@ -241,7 +241,7 @@ func TestAResponseThatIsCutIsCutForTheClientToo(t *testing.T) {
 	defer func() {
 		equal(t, "panic", recover(), any(http.ErrAbortHandler))
 		equal(t, "left in-flight", e.service.Inflight(switcher.Blue), 0)
-		equal(t, "counted", value(t, e.outcomes().by[0][2].requests), 1)
+		equal(t, "counted", value(t, e.outcomes().by[0][2]().requests), 1)
 	}()
 	_, _, _ = e.serve(httptest.NewRequest("GET", "/", nil))
 }

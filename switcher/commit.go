@@ -78,6 +78,9 @@ func (s *Switcher) apply(changes []change) {
 	for i, c := range changes {
 		before[i] = c.m.state
 		c.m.state = c.next
+		if c.next.Generation != before[i].Generation {
+			c.m.doubt = ""
+		}
 		tables[c.m.svc.slot] = c.m.table()
 	}
 	s.board.Store(s.board.Load().with(tables))

@@ -12,25 +12,42 @@ import (
 
 // Restore loads the state that Configure resumes from. It must be called
 // before the first Configure, with Run running. A state that is older than the
-// newest one written is used, and reported as a warning: the error then wraps
-// ErrStale. After any other error nothing is resumed.
+// newest one written is used, and the error wraps ErrStale. After any other
+// error nothing is resumed. Either way status warns of it for each service
+// until somebody has moved that one.
 func (s *Switcher) Restore(ctx context.Context) error {
-	state, err := s.saver.store.Load(ctx)
-	if errors.Is(err, ErrNoState) {
-		return nil
+	state, err := s.load(ctx)
+	doubt := ""
+	switch {
+	case errors.Is(err, ErrStale):
+		doubt = "the newest state could not be read when the edge started, and an older one is in force: " + err.Error()
+	case err != nil:
+		doubt = "the state could not be read when the edge started, and the service began on the color of the config: " + err.Error()
 	}
-	if err != nil && !errors.Is(err, ErrStale) {
-		return err
+	closed := s.do(ctx, func() {
+		s.doubt = doubt
+		if state.Services != nil {
+			s.dormant = maps.Clone(state.Services)
+		}
+	})
+	return errors.Join(closed, err)
+}
+
+// load returns a state only if all of it can be used.
+func (s *Switcher) load(ctx context.Context) (State, error) {
+	state, err := s.saver.store.Load(ctx)
+	switch {
+	case errors.Is(err, ErrNoState):
+		return State{}, nil
+	case err != nil && !errors.Is(err, ErrStale):
+		return State{}, err
 	}
 	for name, st := range state.Services {
 		if invalid := st.Validate(); invalid != nil {
-			return fmt.Errorf("stored state of service %q: %w", name, invalid)
+			return State{}, fmt.Errorf("stored state of service %q: %w", name, invalid)
 		}
 	}
-	if closed := s.do(ctx, func() { s.dormant = maps.Clone(state.Services) }); closed != nil {
-		return closed
-	}
-	return err
+	return state, err
 }
 
 // Configure makes configs the services there are. Services that stay keep
@@ -60,6 +77,7 @@ func (s *Switcher) Configure(ctx context.Context, configs map[string]Config) err
 			m.config = configs[name]
 		}
 		s.board.Store(s.board.Load().with(tables))
+		s.doubt = ""
 		s.resume()
 	})
 }
@@ -76,7 +94,7 @@ func (s *Switcher) add(name string, c Config) *machine {
 	if active == 0 {
 		active = Blue
 	}
-	m := &machine{name: name, svc: s.Service(name), config: c}
+	m := &machine{name: name, svc: s.Service(name), config: c, doubt: s.doubt}
 	m.state = ServiceState{Generation: 1, Active: active, Split: All(active)}
 	if stored, ok := s.dormant[name]; ok {
 		m.state = stored

@@ -56,12 +56,12 @@ type Hold struct {
 
 // Options of one cutover; zero values mean the service's own settings.
 type Options struct {
-	// GateTimeout is how long closed gates are waited for. Before the first
-	// step the cutover is then refused, later it is aborted. Default 30s,
-	// 0 to 24h.
+	// GateTimeout is how long closed gates are waited for, up to 24h. Before
+	// the first step the cutover is then refused, later it is aborted.
+	// Default 30s.
 	GateTimeout Duration `json:"gate_timeout,omitempty"`
 	// DrainTimeout is how long the color that lost its traffic may finish
-	// its work before what is left is cut. Default 10m, 0 to 7 days.
+	// its work before what is left is cut, up to 7 days. Default 10m.
 	DrainTimeout Duration `json:"drain_timeout,omitempty"`
 }
 

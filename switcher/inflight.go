@@ -79,15 +79,26 @@ func (s *Service) Acquire(bucket uint16) (Lease, bool) {
 	return s.acquire(func(t *Table) Color { return t.Split.Pick(bucket) })
 }
 
-// AcquireIdle is Acquire for a preview: the color that is not active.
+// AcquireIdle is Acquire for a preview: the color that is not active. While
+// that color drains it gets no new work, and AcquireIdle returns false.
 func (s *Service) AcquireIdle() (Lease, bool) {
-	return s.acquire(func(t *Table) Color { return t.Active.Other() })
+	return s.acquire(func(t *Table) Color {
+		if t.Draining() {
+			return 0
+		}
+		return t.Active.Other()
+	})
 }
 
+// acquire takes a lease of the color that choose names; none where it names
+// none.
 func (s *Service) acquire(choose func(*Table) Color) (Lease, bool) {
 	t := s.Table()
 	for t != nil {
 		c := choose(t)
+		if c == 0 {
+			return Lease{}, false
+		}
 		l := Lease{Table: t, Color: c, cell: s.inflight.At(c).take()}
 		now := s.Table()
 		if now == t {

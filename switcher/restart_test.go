@@ -1,8 +1,10 @@
 package switcher_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -267,8 +269,18 @@ func TestAStateThatCannotHaveBeenWrittenIsNotResumed(t *testing.T) {
 			b.stop()
 			b.store.text = []byte(`{"services":{"app":` + text + `}}`)
 			sw := switcher.New(b.store, switcher.Hooks{}, nil)
-			if err := sw.Restore(t.Context()); err == nil || !strings.Contains(err.Error(), `"app"`) {
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { sw.Run(ctx) })
+			defer running.Wait()
+			defer cancel()
+			if err := sw.Restore(ctx); err == nil || !strings.Contains(err.Error(), `"app"`) {
 				t.Errorf("Restore says %v", err)
+			}
+			b.must(sw.Configure(ctx, map[string]switcher.Config{"app": {}}))
+			v, err := sw.View(ctx, "app")
+			if b.must(err); v.Generation != 1 || len(v.Warnings) == 0 || !strings.Contains(v.Warnings[0], "began on the color of the config") {
+				t.Errorf("generation %d, warnings %q", v.Generation, v.Warnings)
 			}
 		})
 	}

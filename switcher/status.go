@@ -74,10 +74,16 @@ func (s *Switcher) view(m *machine) ServiceView {
 	if s.dirty.Load() {
 		v.Warnings = append(v.Warnings, "the state on disk is older than what is served: the last write failed and is tried again")
 	}
+	if m.doubt != "" {
+		v.Warnings = append(v.Warnings, m.doubt)
+	}
 	if m.source.Error != "" {
 		v.Warnings = append(v.Warnings, "the pools are those of "+m.source.Updated.Format(time.RFC3339)+": "+m.source.Error)
 	}
-	if h := v.Pool(v.Active).PoolHealth; h.Healthy == 0 && h.Total > h.Unknown {
+	switch h := v.Pool(v.Active).PoolHealth; {
+	case h.Total == 0 && m.pools.Of(v.Active).announced:
+		v.Warnings = append(v.Warnings, v.Active.String()+" is active and its pool is empty: requests get 503")
+	case h.Healthy == 0 && h.Total > h.Unknown:
 		v.Warnings = append(v.Warnings, v.Active.String()+" is active and has no healthy upstream: "+h.Reason)
 	}
 	return v

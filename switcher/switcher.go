@@ -52,6 +52,7 @@ type Switcher struct {
 	machines map[string]*machine
 	runs     []*run
 	dormant  map[string]ServiceState // stored, but not configured
+	doubt    string                  // why what Restore found may be old, or is missing
 	dirty    atomic.Bool             // memory is newer than the Store; written by Run only
 	retryAt  time.Time               // when to try the Store again
 	gating   sync.WaitGroup          // gate checks under way
@@ -153,7 +154,8 @@ type machine struct {
 	endpoints PerColor[map[string]*Endpoint]
 	pools     PerColor[*Pool]
 	source    SourceView
-	run       *run // the move under way, nil in Steady
+	run       *run   // the move under way, nil in Steady
+	doubt     string // why its state may be an old one; empty once somebody has moved it
 }
 
 func (m *machine) table() *Table {

@@ -13,8 +13,11 @@ type Table struct {
 	// Pools of both colors, never nil.
 	Pools PerColor[*Pool]
 
-	phase Phase // for events
+	phase Phase
 }
+
+// Draining reports whether a color finishes its work: always the idle one.
+func (t *Table) Draining() bool { return t.phase == Draining }
 
 // board is the tables of all services at one instant, by slot. It is replaced
 // whole, so that a group of services changes as one.

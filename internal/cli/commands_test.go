@@ -171,6 +171,37 @@ func TestAnEdgeThatCannotStoreItsStateSaysSo(t *testing.T) {
 	h.run(t, "lock", "app", "--reason", "r").wants(t, exitStore, "", "disk full")
 }
 
+// A rollback goes through without a store, but the next start would not know
+// of it.
+func TestAMoveThatCouldNotBeStoredWarnsAndSucceeds(t *testing.T) {
+	const warning = "\n  warning: the state on disk is older than what is served: "
+	for _, args := range [][]string{{"rollback", "app"}, {"rollback", "app", "--no-wait"}, {"rollback", "app", "--json"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			h := open(t, app)
+			r := h.run(t, "cutover", "app", "--to", "green")
+			r.wants(t, exitDone, "green serves 100%")
+			if strings.Contains(r.out, "warning") {
+				t.Errorf("warned of nothing:\n%s", r.out)
+			}
+			h.store.FailWith(errors.New("disk full"))
+			want := warning
+			if args[len(args)-1] == "--json" {
+				want = `"warnings":["the state on disk is older than what is served: `
+			}
+			h.run(t, args...).wants(t, exitDone, want)
+		})
+	}
+}
+
+func TestAWaitThatEndsEarlyWarnsToo(t *testing.T) {
+	h := open(t, app)
+	h.run(t, "cutover", "app", "--to", "green").wants(t, exitDone, "")
+	release := h.busy(t, "app")
+	defer release()
+	h.store.FailWith(errors.New("disk full"))
+	h.run(t, "rollback", "app", "--timeout", "1s").wants(t, exitTimeout, "  warning: the state on disk is older", "goes on")
+}
+
 func TestSplitWaitsUntilItServes(t *testing.T) {
 	h := open(t, app)
 	h.run(t, "split", "app", "green=25").wants(t, exitDone, "blue 75%, green 25% (generation 2), held there. greenroom resume app goes on")

@@ -15,7 +15,8 @@
 // Codes 1 to 3 are Caddy's own; those of Greenroom do not collide with them.
 //
 //	  0  done
-//	  1  wrong usage, or an error that has no code of its own
+//	  1  wrong usage, an audit log that does not hold, or an error that has no
+//	     code of its own
 //	 10  refused by a gate: no traffic moved
 //	 11  timed out waiting: the move goes on
 //	 12  conflict: generation, another move, or a lock

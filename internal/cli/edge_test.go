@@ -152,6 +152,9 @@ func newRoot(in io.Reader, out, errs io.Writer, args []string) *cobra.Command {
 		of.CobraFunc(cmd)
 		root.AddCommand(cmd)
 	}
+	audit := &cobra.Command{Use: "audit"}
+	auditCommand().CobraFunc(audit)
+	root.AddCommand(audit)
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)

@@ -29,7 +29,8 @@ const (
 // exitTable is the documentation of the exit codes, for the help texts.
 const exitTable = `Exit codes:
     0  done
-    1  wrong usage, or an error that has no code of its own
+    1  wrong usage, an audit log that does not hold, or an error that has no
+       code of its own
    10  refused by a gate: no traffic moved
    11  timed out waiting: the move goes on
    12  conflict: generation, another move, or a lock

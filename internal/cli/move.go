@@ -88,6 +88,7 @@ func (m move) accepted(r switcher.Receipt) report {
 		} else {
 			lines = append(lines, m.taken(v))
 		}
+		lines = append(lines, warnings(v)...)
 	}
 	return report{lines, o}
 }
@@ -123,7 +124,7 @@ func (s *session) carry(ctx context.Context, m move) (report, error) {
 	}
 	w.show.close()
 	if err != nil {
-		return report{doc: m.unfinished(receipt)}, m.goesOn(receipt, err, s.timeout)
+		return m.unfinished(receipt), m.goesOn(receipt, err, s.timeout)
 	}
 	return m.concluded(receipt, w.f, views)
 }
@@ -150,12 +151,15 @@ func (s *session) display(id string, start time.Time) display {
 	}}
 }
 
-func (m move) unfinished(r switcher.Receipt) outcome {
+// unfinished reports a move whose end was not waited for: what it began with.
+func (m move) unfinished(r switcher.Receipt) report {
 	o := outcome{Command: m.verb, ID: r.ID, Changed: r.Changed}
+	var lines []line
 	for i := range r.Services {
 		o.Services = append(o.Services, outcomeOf(&r.Services[i], ending{}))
+		lines = append(lines, warnings(&r.Services[i])...)
 	}
-	return o
+	return report{lines, o}
 }
 
 // goesOn explains why the wait ended before the move.
@@ -206,6 +210,7 @@ func (m move) concluded(r switcher.Receipt, f *follow, views []switcher.ServiceV
 		} else {
 			lines = append(lines, m.taken(v))
 		}
+		lines = append(lines, warnings(v)...)
 	}
 	if !f.ended() {
 		return report{lines, o}, nil

@@ -36,6 +36,9 @@ type serviceOutcome struct {
 	SafeToStop bool           `json:"safe_to_stop"`
 	// Evicted counts what was cut at the deadline of the drain.
 	Evicted int `json:"evicted"`
+	// Warnings are what the edge has to say of the service: first of all, that
+	// the move went through but could not be stored.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 func outcomeOf(v *switcher.ServiceView, e ending) serviceOutcome {
@@ -43,7 +46,16 @@ func outcomeOf(v *switcher.ServiceView, e ending) serviceOutcome {
 	return serviceOutcome{
 		Name: v.Name, Generation: v.Generation, Phase: v.Phase, Active: v.Active, Split: v.Split,
 		Idle: idle, Inflight: v.Pool(idle).Inflight, SafeToStop: v.Pool(idle).SafeToStop, Evicted: e.evicted,
+		Warnings: v.Warnings,
 	}
+}
+
+// warnings are what stands below the line that says where a service is now.
+func warnings(v *switcher.ServiceView) (lines []line) {
+	for _, w := range v.Warnings {
+		lines = append(lines, line{{warn, "  warning: "}, {plain, w}})
+	}
+	return lines
 }
 
 // finalLine says where an ended move has left a service, and whether the

@@ -17,15 +17,31 @@ func Register() {
 	for _, c := range commands() {
 		caddycmd.RegisterCommand(c.caddy())
 	}
+	var sibling *cobra.Command
+	audit := auditCommand()
+	build := audit.CobraFunc
+	audit.CobraFunc = func(cmd *cobra.Command) {
+		sibling = cmd
+		build(cmd)
+	}
+	caddycmd.RegisterCommand(audit)
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "exit-codes",
 		Short: "Lists the exit codes of Greenroom's commands",
 		Long:  exitTable + "\n\nCodes 1 to 3 of run, start and the other commands of Caddy are Caddy's own.",
 		CobraFunc: func(cmd *cobra.Command) { // without RunE: a topic of help
 			cmd.SetHelpTemplate(helpTemplate)
+			// This one has no parent yet, but one that was registered before has.
+			sibling.Root().Example = rootExample
 		},
 	})
 }
+
+const rootExample = `  $ greenroom run --config Caddyfile
+  $ greenroom reload --config Caddyfile
+  $ greenroom status
+  $ greenroom cutover app --to green
+  $ greenroom rollback app`
 
 const rootLong = `Greenroom is a blue/green edge proxy: a Caddy that knows two sides of each
 service, blue and green, and moves the traffic from one to the other without
@@ -44,8 +60,9 @@ Then look, and move:
 
 The commands status, watch, plan, cutover, split, hold, resume, abort,
 rollback, drain, lock, unlock and history speak to a running Greenroom over
-its control socket; each has a --help with examples. Their exit codes are
-listed by 'greenroom help exit-codes'. All others are Caddy's:
+its control socket; each has a --help with examples. 'greenroom audit verify'
+checks files of the audit log. Their exit codes are listed by 'greenroom help
+exit-codes'. All others are Caddy's:
 https://caddyserver.com/docs/command-line
 `
 

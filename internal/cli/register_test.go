@@ -57,6 +57,11 @@ func TestTheHelpDocumentsEachCommand(t *testing.T) {
 	h := &house{}
 	h.greenroom(t, "help").wants(t, exitDone, "Greenroom is a blue/green edge proxy")
 	h.greenroom(t, "help", "exit-codes").wants(t, exitDone, "18  the edge cannot store its state")
+	if r := h.greenroom(t, "--help"); !strings.Contains(r.out, "$ greenroom run --config Caddyfile\n  $ greenroom reload") || strings.Contains(r.out, "$ caddy") {
+		t.Errorf("the examples are Caddy's:\n%s", r.out)
+	}
+	h.greenroom(t, "audit", "--help").wants(t, exitDone, "verify")
+	h.greenroom(t, "audit", "verify", "--help").wants(t, exitDone, exitTable)
 	for _, c := range commands() {
 		r := h.run(t, c.name, "--help")
 		r.wants(t, exitDone, exitTable)

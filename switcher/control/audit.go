@@ -16,8 +16,8 @@ import (
 // concurrent use; a nil Audit is one that cannot be written.
 //
 // The file is open for as long as the Audit is, and locked: there is one
-// Audit for a path. It is not rotated: a line has about 400 bytes. To begin a
-// new one, stop Greenroom and move the file aside.
+// Audit for a path. It may be moved or removed meanwhile: the next line, or
+// Reopen, begins a new one at the path, which continues it.
 type Audit struct {
 	path string
 
@@ -31,6 +31,7 @@ type Audit struct {
 // auditFile is the part of *os.File that is used, so that tests can make it
 // fail.
 type auditFile interface {
+	io.ReaderAt
 	io.WriteCloser
 	Stat() (os.FileInfo, error)
 	Sync() error
@@ -43,45 +44,58 @@ const auditMode = 0o640
 // none. It reads the whole file, and refuses one whose chain is broken. A last
 // line that a crash cut short stays, and the next line says so.
 func OpenAudit(path string) (*Audit, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW, auditMode)
+	file, v, err := openLog(path)
 	if err != nil {
-		return nil, fmt.Errorf("audit log: %w", err)
+		return nil, err
 	}
-	a := &Audit{path: path, file: file}
-	if err := a.load(file); err != nil {
+	a := &Audit{path: path, file: file, chain: v.chain, size: v.size}
+	err = a.mendTail(v.tail)
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("audit log %s: %w", path, errors.Join(err, file.Close()))
 	}
 	return a, nil
 }
 
-func (a *Audit) load(file *os.File) error {
+// openLog opens and locks a log, or creates it, and reads it to its end.
+func openLog(path string) (*os.File, verified, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW, auditMode)
+	if err != nil {
+		return nil, verified{}, fmt.Errorf("audit log: %w", err)
+	}
+	v, err := takeLog(file)
+	if err != nil {
+		return nil, verified{}, fmt.Errorf("audit log %s: %w", path, errors.Join(err, file.Close()))
+	}
+	return file, v, nil
+}
+
+func takeLog(file *os.File) (verified, error) {
 	info, err := file.Stat()
 	if err != nil {
-		return err
+		return verified{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return errors.New("not a regular file")
+		return verified{}, errors.New("not a regular file")
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return errors.New("another process writes it")
+			return verified{}, errors.New("another process writes it")
 		}
-		return err
+		return verified{}, err
 	}
 	if info.Size() == 0 || info.Mode().Perm()&^auditMode != 0 {
 		if err := file.Chmod(auditMode); err != nil {
-			return err
+			return verified{}, err
 		}
 	}
-	v, err := verify(file)
+	v, err := verify(file, chain{})
 	if err != nil {
-		return fmt.Errorf("%w; move the file aside to begin a new one", err)
+		return v, fmt.Errorf("%w; move the file aside to begin a new one", err)
 	}
-	a.chain, a.size = v.chain, v.size
-	if err := a.mendTail(v.tail); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(a.path))
+	return v, nil
 }
 
 // mendTail makes what a crash left after the last newline a line of its own: a
@@ -144,45 +158,57 @@ func (a *Audit) append(e entry) (seq uint64, err error) {
 	}
 	if err := a.write(line); err != nil {
 		a.dirty = true
-		_ = a.clean() // if it fails, it is tried again before the next line
+		// If it fails, it is tried again before the next line.
+		if info, failed := a.file.Stat(); failed == nil {
+			_ = a.clean(info.Size())
+		}
 		return 0, err
 	}
 	a.chain, a.size = next, a.size+int64(len(line))
 	return next.seq, nil
 }
 
-// ready reports why a line could not be written, or would be lost.
+// ready sees to it that the next line goes on with the chain in the file at the
+// path, or reports why it cannot.
 func (a *Audit) ready() error {
 	if a.file == nil {
 		return errors.New("the audit log is closed")
-	}
-	if err := a.clean(); err != nil {
-		return err
 	}
 	mine, err := a.file.Stat()
 	if err != nil {
 		return err
 	}
-	if there, err := os.Stat(a.path); err != nil || !os.SameFile(mine, there) {
-		return fmt.Errorf("%s was moved or removed while it was open: restart Greenroom to begin a new one", a.path)
+	if err := a.clean(mine.Size()); err != nil {
+		return err
+	}
+	there, err := os.Stat(a.path)
+	switch {
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return err
+	case err != nil, !os.SameFile(mine, there):
+		return a.begun()
+	case mine.Size() < a.size:
+		return a.shortened(mine.Size())
 	}
 	return nil
 }
 
 // clean takes back a line that was not written whole: whoever asked for it was
-// told so, and nothing came of it.
-func (a *Audit) clean() error {
-	if !a.dirty {
-		return nil
-	}
-	if err := a.file.Truncate(a.size); err != nil {
-		return fmt.Errorf("after a failed write: %w", err)
+// told so, and nothing came of it. A file that is shorter than it should be is
+// never lengthened.
+func (a *Audit) clean(size int64) error {
+	if a.dirty && size > a.size {
+		if err := a.file.Truncate(a.size); err != nil {
+			return fmt.Errorf("after a failed write: %w", err)
+		}
 	}
 	a.dirty = false
 	return nil
 }
 
-// Close ends the log; what is asked of it afterwards fails.
+// Close ends the log; what is asked of it afterwards fails. Of a file that was
+// moved it leaves a successor at the path, so that the chain goes on with the
+// next process.
 func (a *Audit) Close() error {
 	if a == nil {
 		return nil
@@ -192,7 +218,8 @@ func (a *Audit) Close() error {
 	if a.file == nil {
 		return nil
 	}
-	err := a.file.Close()
+	err := a.ready()
+	err = errors.Join(err, a.file.Close())
 	a.file = nil
 	return err
 }

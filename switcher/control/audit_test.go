@@ -207,16 +207,6 @@ func TestTwoProcessesDoNotWriteOneLog(t *testing.T) {
 	defer b.Close()
 }
 
-func TestALogThatWasMovedAwayIsMissed(t *testing.T) {
-	a := openAudit(t)
-	if err := os.Rename(a.path, a.path+".1"); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.note(entry{}); err == nil || !strings.Contains(err.Error(), "was moved or removed") {
-		t.Error(err)
-	}
-}
-
 // flaky is a file that can fail, and knows what is on the disk.
 type flaky struct {
 	auditFile

@@ -1,14 +1,12 @@
 package control
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 )
 
@@ -33,8 +31,13 @@ type entry struct {
 	Suppressed int `json:"suppressed,omitempty"`
 	// Recovered says that the line before this one is torn.
 	Recovered *torn `json:"recovered,omitempty"`
-	// Prev is the hash of the line before; the first has none.
+	// Continued says that the lines before this one are in another file, or
+	// were cut off from this one.
+	Continued *continued `json:"continued,omitempty"`
+	// Prev is the hash of the line before; the first of all has none.
 	Prev string `json:"prev"`
+
+	missing *gap // before this line, if it says so
 }
 
 // The decisions.
@@ -70,6 +73,20 @@ func tornFrom(raw []byte) torn {
 	return torn{len(raw), hex.EncodeToString(sum[:])}
 }
 
+// continued is where the log stood when its file was moved, or cut short.
+type continued struct {
+	Seq  uint64 `json:"seq"`
+	Hash string `json:"hash"`
+	// Cut is set where the file itself was cut short.
+	Cut *shortfall `json:"cut,omitempty"`
+}
+
+// shortfall is in bytes.
+type shortfall struct {
+	Expected int64 `json:"expected"`
+	Found    int64 `json:"found"`
+}
+
 const (
 	maxLine    = 1 << 20 // the longest possible is about half of it
 	hashPrefix = `,"hash":"`
@@ -100,7 +117,8 @@ func (c chain) seal(e entry, now time.Time) ([]byte, chain, error) {
 	return line, chain{e.Seq, hash}, nil
 }
 
-// follow checks that raw, a line without its newline, comes next.
+// follow checks that raw, a line without its newline, comes next. Where lines
+// are missing and raw itself says so, the chain goes on all the same.
 func (c chain) follow(raw []byte) (entry, chain, error) {
 	at := len(raw) - hashSize
 	if at < 1 || !bytes.HasPrefix(raw[at:], []byte(hashPrefix)) || !bytes.HasSuffix(raw, []byte(hashSuffix)) {
@@ -115,82 +133,40 @@ func (c chain) follow(raw []byte) (entry, chain, error) {
 	if err := json.Unmarshal(body, &e); err != nil {
 		return entry{}, c, err
 	}
+	next := chain{e.Seq, hash}
+	if from := e.Continued; from != nil {
+		var err error
+		if e.missing, err = c.leap(from); err != nil {
+			return e, c, err
+		}
+		c = chain{from.Seq, from.Hash}
+	}
 	if e.Prev != c.hash {
 		return e, c, errors.New("it does not follow the line before: lines were removed, added or moved")
 	}
 	if e.Seq != c.seq+1 {
 		return e, c, fmt.Errorf("it has number %d, not %d", e.Seq, c.seq+1)
 	}
-	return e, chain{e.Seq, hash}, nil
+	return e, next, nil
 }
 
-// verified is what verify found.
-type verified struct {
-	chain
-	lines int    // that hold, torn ones included
-	size  int64  // of these
-	tail  []byte // after the last newline
+// leap checks that a line may continue from there, and returns the lines that
+// it leaves out. At the beginning, where nothing is known of the file before,
+// any may.
+func (c chain) leap(from *continued) (*gap, error) {
+	switch {
+	case c == chain{}, c == chain{from.Seq, from.Hash}:
+		return nil, nil
+	case c.seq < from.Seq && from.Cut != nil:
+		return &gap{c.seq + 1, from.Seq}, nil
+	}
+	return nil, fmt.Errorf("it continues number %d (hash %s), but what is before it ends with number %d (hash %s)",
+		from.Seq, from.Hash, c.seq, c.hash)
 }
 
-// verify reads a log to its end. A line that does not follow is allowed only
-// where the next says that it was torn, by its length and hash.
-func verify(r io.Reader) (v verified, err error) {
-	in := bufio.NewScanner(r)
-	in.Buffer(nil, maxLine)
-	in.Split(wholeLines)
-	var broken error // the line before this one did not follow, for this reason
-	var last torn
-	for in.Scan() {
-		raw, ended := bytes.CutSuffix(in.Bytes(), []byte("\n"))
-		if !ended {
-			v.tail = bytes.Clone(raw)
-			break
-		}
-		e, next, err := v.follow(raw)
-		switch {
-		case broken != nil && (err != nil || e.Recovered == nil || *e.Recovered != last):
-			return v, broken
-		case broken == nil && err == nil && e.Recovered != nil:
-			err = errors.New("it speaks of a torn line that is not there")
-		}
-		if err != nil {
-			broken, last = fmt.Errorf("line %d: %w", v.lines+1, err), tornFrom(raw)
-			continue
-		}
-		if broken != nil {
-			v.lines, v.size = v.lines+1, v.size+int64(last.Bytes+1)
-			broken = nil
-		}
-		v.lines, v.size, v.chain = v.lines+1, v.size+int64(len(raw)+1), next
-	}
-	if err := in.Err(); err != nil && broken == nil {
-		return v, fmt.Errorf("line %d: %w", v.lines+1, err)
-	}
-	return v, broken
-}
+// gap is a run of lines that a later line says were cut off.
+type gap struct{ first, last uint64 }
 
-// wholeLines splits into lines with their newlines, which the last may lack.
-func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	if i := bytes.IndexByte(data, '\n'); i >= 0 {
-		return i + 1, data[:i+1], nil
-	}
-	if atEOF && len(data) > 0 {
-		return len(data), data, nil
-	}
-	return 0, nil, nil
-}
-
-// VerifyAudit reads an audit log and returns how many of its lines hold. The
-// error names the first line at which the chain breaks. The chain proves that
-// nothing before its last line was changed; that no lines were cut off after
-// it, only a copy of the last hash, kept elsewhere, can prove.
-func VerifyAudit(r io.Reader) (lines int, err error) {
-	v, err := verify(r)
-	if err != nil {
-		return v.lines, err
-	}
-	if len(v.tail) > 0 {
-		return v.lines, fmt.Errorf("line %d: it is torn: %d bytes without a newline", v.lines+1, len(v.tail))
-	}
-	return v.lines, nil
+func (g *gap) Error() string {
+	return fmt.Sprintf("numbers %d to %d are missing: the file was cut short while it was open", g.first, g.last)
 }

@@ -90,7 +90,11 @@
 //
 // Of the 256 connections ([Settings.MaxConns]), a quarter is left for those
 // with force, one user gets at most a quarter, and callers without a role
-// share a sixteenth; who comes after that is told "busy".
+// share a sixteenth; who comes after that is told "busy". Event streams may
+// take half of all connections, and one user's half of his quarter, and the
+// last eighth is only for commands of those with force, so that a rollback gets
+// through however many streams were forgotten: a stream too many ends the
+// oldest of that user, or of the user who has most.
 //
 // [Handler] can be mounted elsewhere too. Whoever does so says who asks:
 //
@@ -121,8 +125,22 @@
 // "hash" is the SHA-256 of the line without its newline and without
 // `,"hash":"…"`; "prev" is the hash of the line before, and empty in the
 // first. [VerifyAudit] finds the first line that was changed, removed, added
-// or moved. A line torn by a crash stays, and the next one has its length and
-// hash in "recovered".
+// or moved; so does greenroom audit verify. A line torn by a crash stays, and
+// the next one has its length and hash in "recovered".
+//
+// To rotate the log, move the file: the next command or config reload, or the
+// end of the process, begins a new one with
+//
+//	{"seq":9,…,"action":"continued","continued":{"seq":8,"hash":"…"},"prev":"…",…}
+//
+// which says after which line it goes on. Whether that line is there, only the
+// file before can prove: check both together, oldest first ([VerifyAuditAfter]).
+// "ref" may point into the file before. Where the file itself was cut short, as
+// by copytruncate, "continued" has "cut" with the bytes that were expected and
+// found; lines that were cut off and are in no copy are missing for good, and a
+// check of the files says which. So rather move it. What is put at the path
+// must be empty: a log of other lines is refused, and so is one that cannot be
+// verified. Move it aside, and a new one is begun.
 //
 // Where the log cannot be written, moves are refused with audit_failed, but
 // rollback and abort go through, with a warning in the process's own log: a

@@ -18,6 +18,13 @@ const hello = "hello"
 // so that nothing falls between the two; an event that the views contain
 // already may follow them.
 func (h *Handler) events(w http.ResponseWriter, r *http.Request, only []string) {
+	leave, ok := enterStream(r.Context())
+	if !ok {
+		w.Header().Set("Connection", "close")
+		h.fail(w, newProblem(CodeBusy, busyDetail))
+		return
+	}
+	defer leave()
 	events, cancel := h.sw.Subscribe()
 	defer cancel()
 	views, err := h.views(r.Context(), only)

@@ -10,7 +10,8 @@ import (
 
 // quota bounds the connections, so that nobody keeps an operator out: peers
 // without a role share a sixteenth of max, each user gets at most a quarter,
-// and a quarter is left for those with RoleForce.
+// and a quarter is left for those with RoleForce. Event streams, which may be
+// forgotten, leave room for commands.
 type quota struct {
 	max int
 
@@ -19,6 +20,7 @@ type quota struct {
 	ordinary  int            // guarded by mu; those without RoleForce
 	strangers int            // guarded by mu
 	users     map[uint32]int // guarded by mu; ordinary ones, by uid
+	streams   []*stream      // guarded by mu; oldest first
 }
 
 // take reports whether uid may have one connection more. If so, release gives
@@ -29,6 +31,7 @@ func (q *quota) take(uid uint32, role Role) (release func(), ok bool) {
 	ordinary, stranger := role < RoleForce, role == RoleNone
 	switch {
 	case q.total >= q.max,
+		ordinary && q.total >= q.max-q.max/8,
 		ordinary && q.ordinary >= q.max-q.max/4,
 		ordinary && q.users[uid] >= max(q.max/4, 1),
 		stranger && q.strangers >= max(q.max/16, 1):

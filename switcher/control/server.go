@@ -181,13 +181,17 @@ func (l *listener) Accept() (net.Conn, error) {
 			l.server.log.Warn("a connection to the admin socket without credentials", "error", errors.Join(err, conn.Close()))
 			continue
 		}
-		release, ok := l.server.quota.take(who.uid, l.server.policy.Load().roleOf(who, l.server.self))
+		role := l.server.policy.Load().roleOf(who, l.server.self)
+		release, ok := l.server.quota.take(who.uid, role)
 		if !ok {
 			err := errors.Join(turnAway(conn), conn.Close())
 			l.server.log.Debug("too many connections to the admin socket", "uid", who.uid, "error", err)
 			continue
 		}
-		return &peerConn{UnixConn: conn, peer: who, release: release, identity: sync.OnceValue(who.identity)}, nil
+		return &peerConn{
+			UnixConn: conn, peer: who, role: role, identity: sync.OnceValue(who.identity),
+			quota: &l.server.quota, release: release,
+		}, nil
 	}
 }
 
@@ -198,8 +202,10 @@ func (l *listener) Close() error { return l.socket.Close() }
 type peerConn struct {
 	*net.UnixConn
 	peer     peer
+	role     Role            // when it came: its share of the quota
 	identity func() Identity // not in Accept, since it may be slow
-	release  func()
+	quota    *quota
+	release  func() // gives back what was taken of quota
 }
 
 func (c *peerConn) Close() error {
