@@ -39,8 +39,8 @@ func conforms(t *testing.T, n Naming) {
 		return switchertest.SourceHarness{
 			Source: plainSource{NewSource(client, config)},
 			Set: func(p switcher.Pools) {
-				proxy.Resume()
 				w.set(t, p)
+				proxy.Resume()
 			},
 			Break:  proxy.Cut,
 			Remove: proxy.Cut,

@@ -195,33 +195,6 @@ func (r *run) look() {
 	r.tell(pools, answered || stale, failure)
 }
 
-// outage is a failure of both of two queries. The zero value: there is none.
-type outage struct {
-	both bool      // failed when they were last looked at
-	half time.Time // since when one of them works again; zero: none does
-}
-
-// halfway reports whether one query works again and the other has not been asked
-// since. Its turn comes within the backoff; until then what was told stands.
-func (o *outage) halfway(a switcher.PerColor[answer]) bool {
-	works, fails := a.Blue, a.Green
-	if works.last.err != nil {
-		works, fails = fails, works
-	}
-	if works.last.err != nil {
-		*o = outage{both: true}
-		return false
-	}
-	if o.both && o.half.IsZero() {
-		o.half = works.good.at
-	}
-	if fails.last.err != nil && o.both && !fails.last.at.After(o.half) {
-		return true
-	}
-	*o = outage{}
-	return false
-}
-
 // together makes one line of what is wrong with both sides.
 func together(problems []error) error {
 	switch len(problems) {
