@@ -177,7 +177,7 @@ func (s *stage) must(err error) {
 // until waits for a condition, which it looks at often.
 func (s *stage) until(what string, ok func() bool) {
 	s.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute) // longer than a request to a frozen server may take
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

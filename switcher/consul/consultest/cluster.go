@@ -1,6 +1,8 @@
 package consultest
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"sync"
@@ -13,8 +15,11 @@ func Cluster(t testing.TB, n int) []*Server {
 	t.Helper()
 	skipIfShort(t)
 	servers := make([]*Server, n)
+	key := make([]byte, 32) // so that it is never joined by another test's
+	_, _ = rand.Read(key)   // never fails
+	encrypt := fmt.Sprintf("encrypt=%q", base64.StdEncoding.EncodeToString(key))
 	for i := range servers {
-		s, err := newServer(Options{Persistent: true}, fmt.Sprintf("-bootstrap-expect=%d", n))
+		s, err := newServer(Options{Persistent: true}, fmt.Sprintf("-bootstrap-expect=%d", n), "-hcl", encrypt)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,8 +48,13 @@ func AllReady(t testing.TB, servers []*Server) {
 		waiting.Go(func() { failed[i] = s.ready() })
 	}
 	waiting.Wait()
-	if err := errors.Join(failed...); err != nil {
-		t.Fatal(err)
+	for i, err := range failed {
+		if err != nil {
+			t.Errorf("consultest: server %d: %v\n%s", i, err, servers[i].Log())
+		}
+	}
+	if t.Failed() {
+		t.FailNow()
 	}
 }
 

@@ -1,9 +1,12 @@
 package consultest
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -11,16 +14,31 @@ import (
 // ports of one server, all on loopback.
 type ports struct{ http, https, server, lan, wan int }
 
-// freePorts finds ports that no one listens on. Another process may be faster.
+// freePorts finds ports that no one uses, TCP or UDP. They are below those that
+// the kernel gives to connections, or one of these might take a port while its
+// server is restarted. Another process may still be faster.
 func freePorts() (ports, error) {
 	var p ports
 	for _, port := range []*int{&p.http, &p.https, &p.server, &p.lan, &p.wan} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return p, err
+		for range 100 {
+			*port = 12000 + rand.IntN(20000)
+			address := fmt.Sprintf("127.0.0.1:%d", *port)
+			l, err := net.Listen("tcp", address)
+			if err != nil {
+				*port = 0
+				continue
+			}
+			defer func() { _ = l.Close() }() // not before all are found, so that they differ
+			u, err := net.ListenPacket("udp", address)
+			if err == nil {
+				_ = u.Close()
+				break
+			}
+			*port = 0
 		}
-		defer func() { _ = l.Close() }() // not before all are found, so that they differ
-		*port = l.Addr().(*net.TCPAddr).Port
+		if *port == 0 {
+			return p, errors.New("consultest: no port is free")
+		}
 	}
 	return p, nil
 }
@@ -60,6 +78,6 @@ func (s *Server) arguments() []string {
 func (s *Server) client() (*api.Client, error) {
 	return api.NewClient(&api.Config{
 		Address: s.Address, Token: s.Token,
-		HttpClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
+		HttpClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute},
 	})
 }
