@@ -97,15 +97,7 @@ func TestForwardGRPCStreamsBothWaysAtOnce(t *testing.T) {
 	head, err := stream.Header() // comes with nothing sent
 	must(t, err)
 	equal(t, "x-ready", len(head.Get("x-ready")), 1)
-	for _, s := range []string{"one", "two"} {
-		must(t, stream.Send(&grpc_testing.StreamingOutputCallRequest{Payload: &grpc_testing.Payload{Body: []byte(s)}}))
-		out, err := stream.Recv()
-		must(t, err)
-		equal(t, "echo", string(out.GetPayload().GetBody()), s)
-	}
-	must(t, stream.CloseSend())
-	_, err = stream.Recv()
-	equal(t, "end", err, io.EOF)
+	echoes(t, stream)
 	equal(t, "x-done", len(stream.Trailer().Get("x-done")), 1)
 	must(t, receive(t, f.results))
 }
@@ -122,4 +114,19 @@ func TestForwardGRPCCancelReachesTheServer(t *testing.T) {
 	if err := receive(t, f.results); err == nil {
 		t.Error("a canceled stream ended as if whole")
 	}
+}
+
+// echoes sends two messages, one after the answer to the other, and wants the
+// stream to end with them.
+func echoes(t *testing.T, stream grpc_testing.TestService_FullDuplexCallClient) {
+	t.Helper()
+	for _, text := range []string{"one", "two"} {
+		must(t, stream.Send(&grpc_testing.StreamingOutputCallRequest{Payload: &grpc_testing.Payload{Body: []byte(text)}}))
+		in, err := stream.Recv()
+		must(t, err)
+		equal(t, "echo", string(in.GetPayload().GetBody()), text)
+	}
+	must(t, stream.CloseSend())
+	_, err := stream.Recv()
+	equal(t, "end", err, io.EOF)
 }

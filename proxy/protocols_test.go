@@ -160,15 +160,7 @@ func TestGRPCGoesThroughToAnUpstreamThatSpeaksH2C(t *testing.T) {
 	must(t, err)
 	stream, err := client.FullDuplexCall(ctx)
 	must(t, err)
-	for _, text := range []string{"one", "two"} {
-		must(t, stream.Send(&grpc_testing.StreamingOutputCallRequest{Payload: &grpc_testing.Payload{Body: []byte(text)}}))
-		in, err := stream.Recv()
-		must(t, err)
-		equal(t, "echo", string(in.GetPayload().GetBody()), text)
-	}
-	must(t, stream.CloseSend())
-	_, err = stream.Recv()
-	equal(t, "end", err, io.EOF)
+	echoes(t, stream)
 	_, err = client.UnaryCall(ctx, new(grpc_testing.SimpleRequest))
 	if err == nil || !strings.Contains(err.Error(), "not now") {
 		t.Errorf("a refusal: %v", err)

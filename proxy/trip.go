@@ -101,10 +101,12 @@ func (t *trip) next(ctx context.Context) (*entry, error) {
 // or may change as soon as the first probes have answered.
 func (t *trip) choose() (x *entry, settled bool, err error) {
 	s := t.edge.service
-	lease, ok := s.Acquire(t.client.bucket)
-	if t.preview.idle && ok {
-		lease.Release()
+	var lease switcher.Lease
+	var ok bool
+	if t.preview.idle {
 		lease, ok = s.AcquireIdle()
+	} else {
+		lease, ok = s.Acquire(t.client.bucket)
 	}
 	if !ok {
 		if table := s.Table(); t.preview.idle && table != nil && table.Draining() {
