@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -91,9 +92,16 @@ func TestASlowReaderLosesEventsAndIsGreetedAnew(t *testing.T) {
 	sw := newRecorder()
 	sw.backlog = 2
 	s := start(t, sw, Settings{})
-	next, stop := pull(s.Events(t.Context()))
+	pull, stop := iter.Pull2(s.Events(t.Context()))
 	defer stop()
-	if first := next(t); first.Hello == nil {
+	next := func() Update {
+		update, err, ok := pull()
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		return update
+	}
+	if first := next(); first.Hello == nil {
 		t.Fatal(first)
 	}
 	detail := strings.Repeat("x", 10000)
@@ -104,7 +112,7 @@ func TestASlowReaderLosesEventsAndIsGreetedAnew(t *testing.T) {
 	}
 	lost := false
 	for {
-		update := next(t)
+		update := next()
 		if update.Hello != nil {
 			break
 		}
@@ -117,38 +125,6 @@ func TestASlowReaderLosesEventsAndIsGreetedAnew(t *testing.T) {
 	}
 	if !lost {
 		t.Error("greeted without having lost anything")
-	}
-}
-
-func pull(seq func(func(Update, error) bool)) (next func(*testing.T) Update, stop func()) {
-	updates, done := make(chan Update), make(chan struct{})
-	failed := make(chan error, 1)
-	go func() {
-		defer close(updates)
-		for update, err := range seq {
-			if err != nil {
-				failed <- err
-				return
-			}
-			select {
-			case updates <- update:
-			case <-done:
-				return
-			}
-		}
-	}()
-	next = func(t *testing.T) Update {
-		t.Helper()
-		update, ok := <-updates
-		if !ok {
-			t.Fatal(<-failed)
-		}
-		return update
-	}
-	return next, func() {
-		close(done)
-		for range updates {
-		}
 	}
 }
 
