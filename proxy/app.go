@@ -36,16 +36,17 @@ type App struct {
 	// The control socket.
 	Control *Control `json:"control,omitempty"`
 
-	// Where Consul is, for services whose pools come from it. Default: the
-	// agent of this machine, without a token.
-	Consul *consul.Config `json:"consul,omitempty"`
+	// Where Consul is, for services whose pools come from it, and for a
+	// fleet. Default: the agent of this machine, without a token.
+	Consul *Consul `json:"consul,omitempty"`
 
 	// The services by name: lowercase letters, digits, dots, dashes and
 	// underscores, at most 63.
 	Services map[string]*Service `json:"services,omitempty"`
 
 	edges     map[string]*edge
-	consul    *consul.Client // nil: no source has asked for it
+	consul    *consul.Client // nil: nothing has asked for it
+	fleet     *consul.Fleet  // set by Start; nil: none
 	consulKey consul.Config
 	plane     *controlPlane // set by Start
 	runtime   *runtime
@@ -91,7 +92,7 @@ func (app *App) Provision(ctx caddy.Context) error {
 	if err := app.Control.provision(app.StateDir); err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
-	if err := validateConsul(app.Consul); err != nil {
+	if err := app.Consul.provision(); err != nil {
 		return err
 	}
 	events, err := ctx.App("events")
@@ -186,7 +187,7 @@ func (app *App) prepare(log *slog.Logger) (err error) {
 		}
 		e.outcomes()
 	}
-	return nil
+	return app.prepareFleet(log)
 }
 
 func (app *App) sourceContext(log *slog.Logger, e *edge) SourceContext {

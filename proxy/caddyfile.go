@@ -8,8 +8,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/greenroom-proxy/greenroom/switcher/consul"
 )
 
 func init() {
@@ -97,8 +95,8 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if app.Consul != nil {
 				return d.Err("consul is given twice")
 			}
-			app.Consul = new(consul.Config)
-			if err := unmarshalConsul(d, app.Consul); err != nil {
+			app.Consul = new(Consul)
+			if err := app.Consul.unmarshal(d); err != nil {
 				return err
 			}
 		case "service":

@@ -1,9 +1,6 @@
 package proxy
 
 import (
-	"fmt"
-	"log/slog"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -96,91 +93,6 @@ func (p *ConsulPools) readNaming(d *caddyfile.Dispenser) error {
 // Validate implements caddy.Validator.
 func (p *ConsulPools) Validate() error { return p.SourceConfig.Validate() }
 
-// unmarshalConsul reads the block of consul:
-//
-//	consul {
-//		address <host:port, URL, or unix:///path>
-//		token_file <path>
-//		token_env <name>
-//		datacenter|namespace|partition <name>
-//		wait <duration>
-//		polls <n>
-//		tls {
-//			ca|cert|key <path>
-//			server_name <name>
-//		}
-//	}
-func unmarshalConsul(d *caddyfile.Dispenser, c *consul.Config) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return options{
-		"address":    text(&c.Address),
-		"token_file": text(&c.TokenFile),
-		"token_env":  text(&c.TokenEnv),
-		"datacenter": text(&c.Datacenter),
-		"namespace":  text(&c.Namespace),
-		"partition":  text(&c.Partition),
-		"wait":       duration((*caddy.Duration)(&c.Wait)),
-		"polls":      number(&c.Polls),
-		"tls": func(d *caddyfile.Dispenser) error {
-			if d.NextArg() {
-				return d.ArgErr()
-			}
-			return options{
-				"ca":          text(&c.TLS.CAFile),
-				"cert":        text(&c.TLS.CertFile),
-				"key":         text(&c.TLS.KeyFile),
-				"server_name": text(&c.TLS.ServerName),
-			}.read(d)
-		},
-	}.read(d)
-}
-
-// consuls holds the clients in use, by their config, so that a reload that does
-// not change it keeps the client and its watches.
-var consuls = caddy.NewUsagePool()
-
-// consulClient is a client that is closed with its last user.
-type consulClient struct{ *consul.Client }
-
-// Destruct implements caddy.Destructor.
-func (c consulClient) Destruct() error {
-	c.Close()
-	return nil
-}
-
-// loadConsul returns the app's client, made when the first source wants it.
-func (app *App) loadConsul(log *slog.Logger) (*consul.Client, error) {
-	if app.consul != nil {
-		return app.consul, nil
-	}
-	var config consul.Config
-	if app.Consul != nil {
-		config = *app.Consul
-	}
-	value, _, err := consuls.LoadOrNew(config, func() (caddy.Destructor, error) {
-		client, err := consul.NewClient(config, log)
-		return consulClient{client}, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	app.consul = value.(consulClient).Client
-	app.consulKey = config
-	return app.consul, nil
-}
-
-// dropConsul lets the client go.
-func (app *App) dropConsul() error {
-	if app.consul == nil {
-		return nil
-	}
-	app.consul = nil
-	_, err := consuls.Delete(app.consulKey)
-	return err
-}
-
 // probed asks what this edge's checks say of an address in either pool of a
 // service.
 func probed(s *switcher.Service) consul.Probed {
@@ -199,16 +111,6 @@ func probed(s *switcher.Service) consul.Probed {
 		}
 		return healthy, known
 	}
-}
-
-func validateConsul(c *consul.Config) error {
-	if c == nil {
-		return nil
-	}
-	if err := c.Validate(); err != nil {
-		return fmt.Errorf("consul: %w", err)
-	}
-	return nil
 }
 
 var (

@@ -215,7 +215,9 @@ func (rt *runtime) takeControl(p *controlPlane) {
 	old := rt.control
 	rt.control = p
 	if old == nil || old.audit != p.audit {
-		rt.handler.Store(control.NewHandler(rt.switcher, p.audit, rt.log))
+		handler := control.NewHandler(rt.switcher, p.audit, rt.log)
+		handler.SetFleet(rt.reportFleet)
+		rt.handler.Store(handler)
 	}
 	p.server.SetPolicy(p.config.policy)
 	if old != nil && old != p {

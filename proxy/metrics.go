@@ -2,12 +2,14 @@ package proxy
 
 import (
 	"context"
+	"path"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/consul"
 )
 
 // metrics are the collectors of the process. Caddy makes a new registry for
@@ -23,6 +25,7 @@ type metrics struct {
 	moves     *prometheus.HistogramVec
 	drains    *prometheus.HistogramVec
 	evictions *prometheus.CounterVec
+	fleet     *prometheus.CounterVec
 	gauges    gauges
 }
 
@@ -44,12 +47,13 @@ func newMetrics(rt *runtime) *metrics {
 		moves:     histogram("move_duration_seconds", "Time from a command to the end of its move, drain included.", slow, "service", "kind"),
 		drains:    histogram("drain_duration_seconds", "Time until a color that lost its traffic was idle.", slow, "service"),
 		evictions: counter("evicted_total", "Exchanges cut at the deadline of a drain.", "service", "color"),
+		fleet:     counter("fleet_values_total", "Values in Consul's KV that were dealt with, by what came of them.", "service", "key", "result"),
 		gauges:    gauges{rt},
 	}
 }
 
 func (m *metrics) register(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.retries, m.cutovers, m.moves, m.drains, m.evictions, m.gauges} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.retries, m.cutovers, m.moves, m.drains, m.evictions, m.fleet, m.gauges} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -67,6 +71,11 @@ func (m *metrics) event(e switcher.Event) {
 	if e.Drained > 0 {
 		m.drains.WithLabelValues(e.Service).Observe(time.Duration(e.Drained).Seconds())
 	}
+}
+
+// noticed counts what came of a value in Consul's KV.
+func (m *metrics) noticed(n consul.Notice) {
+	m.fleet.WithLabelValues(n.Service, path.Base(n.Key), string(n.Result)).Inc()
 }
 
 // outcomes are the counters of one service, looked up once.
@@ -134,6 +143,11 @@ var (
 	gaugeSource     = gauge("source_failing", "1 while the source of the pools cannot be read.", "service")
 	gaugeConfig     = gauge("config_loaded_timestamp_seconds", "When the config in force was loaded.")
 	gaugeWarnings   = gauge("warnings", "What status warns of.", "service")
+	gaugeAnswered   = gauge("pools_answered_timestamp_seconds", "When the source last confirmed the pools; 0: not since the edge started. Only of sources that are asked over and over.", "service")
+	gaugeFleet      = gauge("fleet_answered_timestamp_seconds", "When Consul last answered for the keys of the fleet; 0: not since the edge started.")
+	gaugeFleetFails = gauge("fleet_failing", "1 while the keys of the fleet cannot be read.")
+	gaugeUnwritten  = gauge("fleet_write_failing", "1 while the last write to the keys of the fleet has failed.")
+	gaugeEpoch      = gauge("fleet_epoch", "Epoch of the shared state that this edge last agreed with.", "service")
 	gaugeUnsaved    = gauge("state_unsaved", "1 while the state on disk is older than what is served.")
 )
 
@@ -141,6 +155,7 @@ var (
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		gaugeInflight, gaugeUpstreams, gaugeHealthy, gaugeSplit, gaugeActive, gaugePhase, gaugeGeneration,
+		gaugeAnswered, gaugeFleet, gaugeFleetFails, gaugeUnwritten, gaugeEpoch,
 		gaugeLocked, gaugePoolsAge, gaugeSource, gaugeWarnings, gaugeConfig, gaugeUnsaved,
 	} {
 		ch <- d
@@ -167,8 +182,20 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	send(gaugeUnsaved, oneIf(g.rt.switcher.Unsaved()))
+	post := g.rt.fleet.Load()
 	for _, v := range views {
 		collectService(v, send)
+		if post != nil {
+			if s, known := post.fleet.Local(v.Name); known {
+				send(gaugeEpoch, float64(s.Epoch), v.Name)
+			}
+		}
+	}
+	if post != nil {
+		stats := post.fleet.Stats()
+		send(gaugeFleet, seconds(stats.Answered))
+		send(gaugeFleetFails, oneIf(stats.Error != ""))
+		send(gaugeUnwritten, oneIf(stats.WriteError != ""))
 	}
 }
 
@@ -187,6 +214,9 @@ func collectService(v switcher.ServiceView, send func(*prometheus.Desc, float64,
 	send(gaugeGeneration, float64(v.Generation), v.Name)
 	send(gaugeLocked, oneIf(v.Lock != nil), v.Name)
 	send(gaugePoolsAge, seconds(v.Source.Updated), v.Name)
+	if !v.Source.Answered.IsZero() || v.Source.Remembered {
+		send(gaugeAnswered, seconds(v.Source.Answered), v.Name)
+	}
 	send(gaugeSource, oneIf(v.Source.Error != ""), v.Name)
 	send(gaugeWarnings, float64(len(v.Warnings)), v.Name)
 }

@@ -35,15 +35,16 @@ type runtime struct {
 	metrics  *metrics
 
 	mu          sync.Mutex
-	stop        func()                 // guarded by mu; nil: not running
-	closed      bool                   // guarded by mu: it ran, and will not again
-	disk        *file.Store            // set before the switcher runs
-	stateDir    string                 // guarded by mu
-	control     *controlPlane          // guarded by mu; the one in force
-	apps        []*App                 // guarded by mu; started, oldest first
-	supervisors map[string]*supervisor // guarded by mu
-	budgets     map[string]*budget     // guarded by mu
-	inForce     atomic.Pointer[App]    // the first of apps; written under mu
+	stop        func()                    // guarded by mu; nil: not running
+	closed      bool                      // guarded by mu: it ran, and will not again
+	disk        *file.Store               // set before the switcher runs
+	stateDir    string                    // guarded by mu
+	control     *controlPlane             // guarded by mu; the one in force
+	fleet       atomic.Pointer[fleetPost] // written under mu; nil: none
+	apps        []*App                    // guarded by mu; started, oldest first
+	supervisors map[string]*supervisor    // guarded by mu
+	budgets     map[string]*budget        // guarded by mu
+	inForce     atomic.Pointer[App]       // the first of apps; written under mu
 	handler     atomic.Pointer[control.Handler]
 	log         *slog.Logger
 	lastCall    time.Time // guarded by mu; how long tunnels may go on when the process ends
@@ -61,7 +62,7 @@ func loadRuntime() (*runtime, error) {
 		}
 		rt.log = rt.logger()
 		rt.metrics = newMetrics(rt)
-		rt.switcher = switcher.New(rt, switcher.Hooks{Evict: rt.evict, Event: rt.metrics.event}, rt.log)
+		rt.switcher = switcher.New(rt, switcher.Hooks{Evict: rt.evict, Event: rt.metrics.event, Warn: rt.warn}, rt.log)
 		return rt, nil
 	})
 	if err != nil {
@@ -92,6 +93,7 @@ func (rt *runtime) start(app *App) error {
 	switch {
 	case err == nil && first:
 		rt.takeControl(app.plane)
+		rt.takeFleet(app)
 	case err != nil && first:
 		err = errors.Join(err, rt.close())
 	}
@@ -162,6 +164,7 @@ func (rt *runtime) withdraw(app *App) error {
 	if i == 0 {
 		rt.inForce.Store(rt.apps[0])
 		rt.takeControl(rt.apps[0].plane)
+		rt.takeFleet(rt.apps[0])
 	} else {
 		err = rt.dropControl(app.plane)
 	}
@@ -185,6 +188,9 @@ func (rt *runtime) reconcile() error {
 	configs := make(map[string]switcher.Config, len(services))
 	for name, e := range services {
 		configs[name] = e.config.switcherConfig()
+	}
+	if len(rt.apps) > 0 {
+		rt.beginOn(ctx, rt.apps[len(rt.apps)-1].fleet, configs)
 	}
 	if err := rt.switcher.Configure(ctx, configs); err != nil {
 		return err
@@ -220,6 +226,7 @@ func (rt *runtime) budget(service string) *budget {
 // close ends everything that start began. The caller holds mu.
 func (rt *runtime) close() error {
 	active.CompareAndSwap(rt, nil)
+	rt.leaveFleet() // while its moves can still be audited
 	for name, sv := range rt.supervisors {
 		sv.stop()
 		delete(rt.supervisors, name)

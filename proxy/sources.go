@@ -104,7 +104,7 @@ func (app *App) sourceKey(p PoolSource) (string, error) {
 	key, err := json.Marshal(p)
 	text := fmt.Sprintf("%T %s", p, key)
 	if _, asks := p.(*ConsulPools); asks && app.Consul != nil {
-		text += fmt.Sprintf(" of %+v", *app.Consul)
+		text += fmt.Sprintf(" of %+v", app.Consul.Config)
 	}
 	return text, err
 }

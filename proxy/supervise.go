@@ -58,7 +58,7 @@ func (sv *supervisor) configure(ctx context.Context, e *edge) error {
 	source := e.source
 	sv.sourceKey = e.sourceKey
 	sv.stopSource = goUntilStopped(func(ctx context.Context) { _ = source.Run(ctx, sv) })
-	return sv.switcher.SetSource(ctx, sv.service, source.String())
+	return sv.switcher.SetSource(ctx, sv.service, source)
 }
 
 // Update implements switcher.Sink.

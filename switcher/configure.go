@@ -82,6 +82,15 @@ func (s *Switcher) Configure(ctx context.Context, configs map[string]Config) err
 	})
 }
 
+// Knows reports whether a service is there, or its state is stored.
+func (s *Switcher) Knows(ctx context.Context, service string) (known bool, err error) {
+	err = s.do(ctx, func() {
+		_, stored := s.dormant[service]
+		known = stored || s.machines[service] != nil
+	})
+	return known, err
+}
+
 func (c Config) validate() error {
 	if c.Active != 0 && !c.Active.Valid() {
 		return fmt.Errorf("active color %d", c.Active)
@@ -224,11 +233,13 @@ func (m *machine) setPools(pools Pools) (all []*Endpoint) {
 	return all
 }
 
-// SetSource names where a service's pools come from, for status.
-func (s *Switcher) SetSource(ctx context.Context, service, name string) error {
+// SetSource tells status where a service's pools come from. A source that is a
+// Reporter is asked with each view.
+func (s *Switcher) SetSource(ctx context.Context, service string, source Source) error {
 	return s.do(ctx, func() {
 		if m := s.machines[service]; m != nil {
-			m.source.Name = name
+			m.source.Name = source.String()
+			m.reporter, _ = source.(Reporter)
 		}
 	})
 }

@@ -1,6 +1,9 @@
 package switcher
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Source tells the pools of one service: from the config, a watched file, a
 // catalog. switchertest.TestSource is what an implementation must pass.
@@ -11,6 +14,22 @@ type Source interface {
 	Run(ctx context.Context, sink Sink) error
 	// String names the source for status and logs, as "file pools/app.json".
 	String() string
+}
+
+// Reporter is a Source that knows more than its last news.
+type Reporter interface {
+	// Report is of now. It may be called at any time, and must not block.
+	Report() SourceReport
+}
+
+// SourceReport is how a source fares.
+type SourceReport struct {
+	// Answered is when the source last had a good answer, also if nothing
+	// had changed: the age of the pools. The zero time: never.
+	Answered time.Time `json:"answered,omitzero"`
+	// Notes are what an operator should know of the answer, a sentence
+	// each, as which instances cannot be used.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Sink takes what a Source finds. Calls are never concurrent.

@@ -61,7 +61,7 @@ func (s *Switcher) receipt(members []*machine, id string, changed bool) Receipt 
 func (s *Switcher) view(m *machine) ServiceView {
 	v := ServiceView{
 		Name: m.name, Generation: m.state.Generation, Phase: m.state.Phase, Active: m.state.Active,
-		Previous: m.state.Previous, Split: m.state.Split, Lock: m.state.Lock, Source: m.source,
+		Previous: m.state.Previous, Split: m.state.Split, Lock: m.state.Lock, Source: m.viewSource(),
 		Blue: m.viewPool(Blue), Green: m.viewPool(Green),
 	}
 	if m.run != nil {
@@ -78,7 +78,10 @@ func (s *Switcher) view(m *machine) ServiceView {
 		v.Warnings = append(v.Warnings, m.doubt)
 	}
 	if m.source.Error != "" {
-		v.Warnings = append(v.Warnings, "the pools are those of "+m.source.Updated.Format(time.RFC3339)+": "+m.source.Error)
+		v.Warnings = append(v.Warnings, "the pools are those of "+v.Source.asOf()+": "+m.source.Error)
+	}
+	if s.hooks.Warn != nil {
+		v.Warnings = append(v.Warnings, s.hooks.Warn(m.name)...)
 	}
 	switch h := v.Pool(v.Active).PoolHealth; {
 	case h.Total == 0 && m.pools.Of(v.Active).announced:
@@ -87,6 +90,26 @@ func (s *Switcher) view(m *machine) ServiceView {
 		v.Warnings = append(v.Warnings, v.Active.String()+" is active and has no healthy upstream: "+h.Reason)
 	}
 	return v
+}
+
+func (m *machine) viewSource() SourceView {
+	v := m.source
+	if m.reporter != nil {
+		v.SourceReport = m.reporter.Report()
+		v.Remembered = v.Answered.IsZero() && !v.Updated.IsZero()
+	}
+	return v
+}
+
+// asOf says how old the pools are.
+func (v SourceView) asOf() string {
+	switch {
+	case v.Remembered:
+		return "before this edge started"
+	case !v.Answered.IsZero():
+		return v.Answered.Format(time.RFC3339)
+	}
+	return v.Updated.Format(time.RFC3339)
 }
 
 func (m *machine) viewPool(c Color) PoolView {

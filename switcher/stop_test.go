@@ -37,7 +37,7 @@ func commands(ctx context.Context, sw *switcher.Switcher) map[string]func() erro
 		"history":       func() error { return second(sw.History(ctx, "app")) },
 		"configure":     func() error { return sw.Configure(ctx, nil) },
 		"set pools":     func() error { return second(sw.SetPools(ctx, "app", switcher.Pools{})) },
-		"set source":    func() error { return sw.SetSource(ctx, "app", "x") },
+		"set source":    func() error { return sw.SetSource(ctx, "app", switcher.Static(switcher.Pools{})) },
 		"source failed": func() error { return sw.SourceFailed(ctx, "app", errDisk) },
 	}
 }

@@ -31,6 +31,9 @@ type Hooks struct {
 	// Event is called with each event, in order, and must not call back.
 	// Nil is fine.
 	Event func(Event)
+	// Warn returns what else status is to warn of, for one service. Nil is
+	// fine.
+	Warn func(service string) []string
 }
 
 // Switcher holds the services and moves their traffic. See the package's
@@ -154,8 +157,9 @@ type machine struct {
 	endpoints PerColor[map[string]*Endpoint]
 	pools     PerColor[*Pool]
 	source    SourceView
-	run       *run   // the move under way, nil in Steady
-	doubt     string // why its state may be an old one; empty once somebody has moved it
+	reporter  Reporter // of source; nil: it is none
+	run       *run     // the move under way, nil in Steady
+	doubt     string   // why its state may be an old one; empty once somebody has moved it
 }
 
 func (m *machine) table() *Table {

@@ -58,6 +58,10 @@ type SourceView struct {
 	Error   string    `json:"error,omitempty"`
 	// ErrorSince is when the source began to fail; the pools are older.
 	ErrorSince time.Time `json:"error_since,omitzero"`
+	SourceReport
+	// Remembered says that the pools are those of before the edge started,
+	// as the source has not answered since.
+	Remembered bool `json:"remembered,omitempty"`
 }
 
 // CutoverView is a move under way and how far it has come.

@@ -38,7 +38,7 @@ func oneService(_ *cobra.Command, args []string) error {
 
 func statusCommand() command {
 	return command{
-		name: "status", usage: "[service...] [--json]",
+		name: "status", usage: "[service...] [--fleet] [--json]",
 		short: "Shows the services: who serves, how healthy, what moves",
 		long: `
 Shows all services in a table: phase, active color, split, healthy upstreams
@@ -47,11 +47,23 @@ unusual: a lock, a move under way, warnings.
 
 Of services named, and of the only one there is, it shows all that is known:
 each upstream with its health, the reason and the last results of its checks,
-whether a color is safe to stop, and where the pools come from.`,
-		example:   "  $ greenroom status\n  $ greenroom status app\n  $ greenroom status app --json | jq .services[0].green.safe_to_stop",
+whether a color is safe to stop, and where the pools come from.
+
+With --fleet it shows what all edges on one Consul report: where each service is
+agreed to be, the last trigger written to Consul's KV, and how each edge stands.
+The exit code is 19 unless all edges are where the fleet is.`,
+		example:   "  $ greenroom status\n  $ greenroom status app\n  $ greenroom status app --json | jq .services[0].green.safe_to_stop\n  $ greenroom status --fleet",
 		timeout:   answerTimeout,
 		timeoutIs: answerTimeoutIs,
-		setup:     func(*cobra.Command) action { return status },
+		setup: func(cmd *cobra.Command) action {
+			fleet := cmd.Flags().Bool("fleet", false, "Show what all edges on one Consul report")
+			return func(ctx context.Context, s *session, names []string) (report, error) {
+				if *fleet {
+					return fleetStatus(ctx, s, names)
+				}
+				return status(ctx, s, names)
+			}
+		},
 	}
 }
 

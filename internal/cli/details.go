@@ -27,6 +27,9 @@ func details(v *switcher.ServiceView, now time.Time) []line {
 		lines = append(lines, poolLines(c, v.Pool(c), now)...)
 	}
 	lines = append(lines, label("source").add(plain, "%s", source(v.Source, now)))
+	for _, n := range v.Source.Notes {
+		lines = append(lines, label("").add(warn, "%s", n))
+	}
 	if v.Last != nil {
 		lines = append(lines, label("last").join(moveSummary(v.Last, now)))
 	}
@@ -142,6 +145,12 @@ func source(s switcher.SourceView, now time.Time) string {
 		name = "not named"
 	}
 	text := name + ", updated " + ago(s.Updated, now)
+	switch {
+	case s.Remembered:
+		text = name + ", remembered from before the edge started"
+	case !s.Answered.IsZero():
+		text += ", confirmed " + ago(s.Answered, now)
+	}
 	if s.Error != "" {
 		text += fmt.Sprintf(", failing for %s: %s", short(now.Sub(s.ErrorSince)), s.Error)
 	}

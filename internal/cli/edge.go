@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
@@ -13,6 +14,7 @@ type edge interface {
 	Services(ctx context.Context) ([]switcher.ServiceView, error)
 	View(ctx context.Context, service string) (switcher.ServiceView, error)
 	History(ctx context.Context, service string) ([]switcher.Move, error)
+	Fleet(ctx context.Context) (json.RawMessage, error)
 	Plan(ctx context.Context, req switcher.CutoverRequest) (switcher.Plan, error)
 
 	Cutover(ctx context.Context, req switcher.CutoverRequest) (switcher.Receipt, error)

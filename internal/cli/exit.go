@@ -23,6 +23,7 @@ const (
 	exitUnknown     = 16
 	exitInvalid     = 17
 	exitStore       = 18
+	exitFleet       = 19
 	exitInterrupted = 130
 )
 
@@ -41,6 +42,7 @@ const exitTable = `Exit codes:
    16  unknown service
    17  invalid request
    18  the edge cannot store its state or write its audit log
+   19  not all edges of the fleet are where it is, or Consul cannot be asked
   130  interrupted by Ctrl-C while waiting: the move goes on`
 
 // failure is why a command did not end with exit code 0. It is also the

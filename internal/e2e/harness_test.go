@@ -82,7 +82,7 @@ const siteBlueGreen = "blue_green app"
 // write replaces the config file.
 func (e *edge) write(services, site string) {
 	e.t.Helper()
-	e.config = fmt.Sprintf(`{
+	e.rewrite(fmt.Sprintf(`{
 	admin %[1]s
 	storage file_system %[2]s/caddy
 	skip_install_trust
@@ -105,7 +105,13 @@ https://localhost:%[5]s {
 	bind 127.0.0.1
 	%[6]s
 }
-`, e.admin, e.dir, services, e.http, port(e.https), site, e.options)
+`, e.admin, e.dir, services, e.http, port(e.https), site, e.options))
+}
+
+// rewrite replaces the whole config file.
+func (e *edge) rewrite(config string) {
+	e.t.Helper()
+	e.config = config
 	if err := os.WriteFile(e.configPath(), []byte(e.config), 0o600); err != nil {
 		e.t.Fatal(err)
 	}

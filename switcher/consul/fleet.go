@@ -68,9 +68,10 @@ type Fleet struct {
 	prefix string // with a slash at the end
 	drawer drawer
 
-	mu     sync.Mutex
-	stats  FleetStats            // guarded by mu
-	locals map[string]EdgeStatus // by service; guarded by mu
+	mu       sync.Mutex
+	stats    FleetStats            // guarded by mu
+	locals   map[string]EdgeStatus // by service; guarded by mu
+	troubles map[string]string     // by service; guarded by mu
 }
 
 // FleetConfig is an edge's place in a fleet.
@@ -78,7 +79,8 @@ type FleetConfig struct {
 	// Prefix of the keys, without a slash at its end. Default "greenroom".
 	Prefix string `json:"prefix,omitempty"`
 	// Edge is the name of this edge, which no other edge of the fleet has.
-	Edge string `json:"edge"`
+	// In a config the default is the host's name.
+	Edge string `json:"edge,omitempty"`
 	// Dir is the directory of what the edge must remember, one file for each
 	// service. It is made if it is not there, and belongs to one process at
 	// a time. Default: none, and a restart forgets.
@@ -158,16 +160,11 @@ func NewFleet(client *Client, c FleetConfig) (*Fleet, error) {
 	return &Fleet{
 		client: client, config: c, prefix: c.Prefix + "/", drawer: drawer{c.Dir},
 		stats:  FleetStats{Results: make(map[Result]uint64)},
-		locals: make(map[string]EdgeStatus),
+		locals: make(map[string]EdgeStatus), troubles: make(map[string]string),
 	}, nil
 }
 
 func (f *Fleet) key(service, leaf string) string { return f.prefix + service + "/" + leaf }
-
-// Status reads what all edges have reported of all services.
-func (f *Fleet) Status(ctx context.Context) ([]ServiceFleet, error) {
-	return ReadFleet(ctx, f.client, f.config.Prefix)
-}
 
 // initialPatience is how long a new edge waits to hear where its fleet is.
 const initialPatience = 2 * time.Second

@@ -35,10 +35,10 @@ func TestOneTriggerMovesThreeEdgesAndAllAgree(t *testing.T) {
 	for _, e := range edges {
 		e.reports(index, Applied)
 	}
-	fleet, err := edges[0].fleet.Status(t.Context())
-	s.must(err)
-	if len(fleet) != 1 || len(fleet[0].Edges) != 3 || !fleet[0].Agreed() || fleet[0].Desired != "green" || fleet[0].Index != index {
-		t.Errorf("fleet %+v", fleet)
+	report := edges[0].fleet.Report(t.Context())
+	fleet := report.Services
+	if !report.Agreed() || len(fleet) != 1 || len(fleet[0].Edges) != 3 || !fleet[0].Agreed() || fleet[0].Desired != "green" || fleet[0].Index != index {
+		t.Errorf("fleet %+v", report)
 	}
 	s.trigger("blue")
 	s.agrees(blue, 3, edges...)

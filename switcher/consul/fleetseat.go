@@ -215,7 +215,7 @@ func (s *seat) report(ctx context.Context) {
 		return
 	}
 	now.At = time.Now().UTC().Truncate(time.Millisecond)
-	s.fleet.setLocal(s.service, now)
+	s.fleet.setLocal(s.service, now, s.level)
 	if s.seen.cutOff != nil || !s.seen.heard || time.Now().Before(s.nextReport()) || s.silent.waits() {
 		return
 	}

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"fmt"
 	"maps"
 	"time"
 )
@@ -41,16 +42,32 @@ func (f *Fleet) Local(service string) (EdgeStatus, bool) {
 	return s, ok
 }
 
-func (f *Fleet) setLocal(service string, s EdgeStatus) {
+// Trouble says what keeps a service from being where the fleet is, or the fleet
+// from knowing where it is; empty if nothing does.
+func (f *Fleet) Trouble(service string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.troubles[service]
+}
+
+// setLocal notes what is known here: the status, and what stands in the way.
+func (f *Fleet) setLocal(service string, s EdgeStatus, level Outcome) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.locals[service] = s
+	switch level.Result {
+	case "", Applied, Waiting:
+		delete(f.troubles, service)
+	default:
+		f.troubles[service] = fmt.Sprintf("%s: %s", level.Result, plain(level.Reason, maxText))
+	}
 }
 
 func (f *Fleet) forget(service string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.locals, service)
+	delete(f.troubles, service)
 }
 
 // seen notes how an answer was.

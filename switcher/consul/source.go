@@ -31,8 +31,8 @@ type SourceConfig struct {
 	// Probed tells what our own probes say. Default: they know nothing.
 	Probed Probed `json:"-"`
 	// Last is the pools as an earlier process knew them. They are told, as
-	// stale, if the first answer is a failure, and guarded like any others.
-	// Default: none.
+	// stale, if the first answer is a failure or does not come within half a
+	// second, and guarded like any others. Default: none.
 	Last switcher.Pools `json:"-"`
 	// Log is told which instances are left out, and why. Default: nothing is
 	// logged.
@@ -45,6 +45,12 @@ const (
 	DefaultReads = 3
 	wipedHold    = 3 * time.Minute
 )
+
+// firstAnswer is how long the first answer is waited for before the pools of an
+// earlier process are told: an edge holds requests for some seconds only.
+const firstAnswer = 500 * time.Millisecond
+
+var errSilent = errors.New("no answer yet")
 
 // Validate names the field that cannot be used, and why.
 func (c SourceConfig) Validate() error {
@@ -128,10 +134,17 @@ func (s *Source) Run(ctx context.Context, sink switcher.Sink) error {
 		defer s.client.leave(sub)
 		*r.subs.At(c) = sub
 	}
+	late := time.NewTimer(firstAnswer)
+	defer late.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-late.C:
+			if r.late = r.remembers(); r.late {
+				r.look()
+				s.looked()
+			}
 		case <-news:
 			if ctx.Err() != nil {
 				return ctx.Err() // both were ready
@@ -151,6 +164,7 @@ type run struct {
 	teller teller
 	logged []string // reasons last logged
 	outage outage
+	late   bool // an answer that has not come is a failure
 }
 
 func newRun(s *Source, sink switcher.Sink) *run {
@@ -172,12 +186,15 @@ func (r *run) look() {
 	answers := switcher.PerColor[answer]{}
 	for _, c := range switcher.Colors {
 		a := r.subs.Of(c).latest()
+		if a.last.at.IsZero() {
+			pending = !r.late
+			a.last.err = errSilent
+		}
 		*answers.At(c) = a
 		side := r.sides.Of(c)
 		problems = append(problems, side.see(r, a)...)
 		*pools.At(c) = side.guard.pool
 		answered = answered || side.answered
-		pending = pending || a.last.at.IsZero()
 	}
 	if r.subs.Blue == r.subs.Green && answers.Blue.last.err != nil {
 		problems = problems[:1] // both sides say the same
@@ -189,11 +206,13 @@ func (r *run) look() {
 	if pending || r.outage.halfway(answers) {
 		return
 	}
-	stale := len(r.config.Last.Blue)+len(r.config.Last.Green) > 0
 	failure := together(problems)
 	r.note(answers, failure)
-	r.tell(pools, answered || stale, failure)
+	r.tell(pools, answered || r.remembers(), failure)
 }
+
+// remembers reports whether there are pools of an earlier process.
+func (r *run) remembers() bool { return len(r.config.Last.Blue)+len(r.config.Last.Green) > 0 }
 
 // together makes one line of what is wrong with both sides.
 func together(problems []error) error {

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -39,6 +40,28 @@ func (s *Source) Status() Status {
 	status := s.status
 	status.Reasons = slices.Clone(status.Reasons)
 	return status
+}
+
+// Report implements switcher.Reporter.
+func (s *Source) Report() switcher.SourceReport {
+	now := s.Status()
+	report := switcher.SourceReport{Answered: now.Answered}
+	if !now.Answered.IsZero() && !now.Vouched {
+		report.Notes = append(report.Notes, "no leader stands behind Consul's last answer")
+	}
+	for _, c := range switcher.Colors {
+		if n := now.Held.Of(c); n > 0 {
+			report.Notes = append(report.Notes, fmt.Sprintf("%d %s upstreams are gone from the catalog and kept", n, c))
+		}
+		if n := now.LeftOut.Of(c); n > 0 {
+			report.Notes = append(report.Notes, fmt.Sprintf("%d %s instances cannot be used", n, c))
+		}
+	}
+	report.Notes = append(report.Notes, now.Reasons...)
+	if now.Colorless > 0 {
+		report.Notes = append(report.Notes, fmt.Sprintf("%d instances are of neither color", now.Colorless))
+	}
+	return report
 }
 
 // note publishes the status, and logs instances that are newly left out.

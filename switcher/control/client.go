@@ -60,6 +60,12 @@ func (c *Client) History(ctx context.Context, name string) ([]switcher.Move, err
 	return body.Moves, err
 }
 
+// Fleet returns what the edges of the fleet report, in JSON: a
+// consul.FleetReport.
+func (c *Client) Fleet(ctx context.Context) (json.RawMessage, error) {
+	return get[json.RawMessage](ctx, c, "/v1/fleet")
+}
+
 // Plan says what a cutover would do now.
 func (c *Client) Plan(ctx context.Context, req switcher.CutoverRequest) (switcher.Plan, error) {
 	return post[switcher.Plan](ctx, c, "plan", req.Services, req)

@@ -20,6 +20,7 @@
 //	GET  /v1/services/{name}           one view
 //	GET  /v1/services/{name}/history   {"moves":[move, …]}, newest first
 //	GET  /v1/events                    every change, as server-sent events
+//	GET  /v1/fleet                     what the edges on one Consul report
 //	POST /v1/services/{name}/plan      a plan; changes nothing
 //	POST /v1/services/{name}/{command} a receipt
 //

@@ -51,6 +51,7 @@ const (
 type Handler struct {
 	sw           Switcher
 	audit        *Audit
+	fleet        func(context.Context) (any, error)
 	log          *slog.Logger
 	refusals     throttle
 	origins      *http.CrossOriginProtection
@@ -70,6 +71,10 @@ func NewHandler(sw Switcher, audit *Audit, log *slog.Logger) *Handler {
 	}
 }
 
+// SetFleet sets what answers GET /v1/fleet: a document for JSON, or nil while the
+// edge is in no fleet. It must be called before the first request.
+func (h *Handler) SetFleet(fleet func(context.Context) (any, error)) { h.fleet = fleet }
+
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := IdentityFrom(r.Context())
@@ -81,7 +86,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case id.Role == RoleNone: // before anything that would tell a stranger what is here
 		h.refuse(w, id, to, RoleView)
 	case !found:
-		h.fail(w, newProblem(CodeNotFound, "no path %q: want /v1/services, /v1/services/{name}, /v1/events or a command",
+		h.fail(w, newProblem(CodeNotFound, "no path %q: want /v1/services, /v1/services/{name}, /v1/events, /v1/fleet or a command",
 			cut(r.URL.Path, maxName)))
 	case r.Method != to.method():
 		w.Header().Set("Allow", to.method())
@@ -132,6 +137,8 @@ type historyBody struct {
 
 func (h *Handler) read(ctx context.Context, to target) (any, error) {
 	switch to.action {
+	case "fleet":
+		return h.readFleet(ctx)
 	case "services":
 		views, err := h.sw.Services(ctx)
 		return servicesBody{append([]switcher.ServiceView{}, views...)}, err
@@ -140,6 +147,16 @@ func (h *Handler) read(ctx context.Context, to target) (any, error) {
 		return historyBody{append([]switcher.Move{}, moves...)}, err
 	}
 	return h.sw.View(ctx, to.name)
+}
+
+func (h *Handler) readFleet(ctx context.Context) (report any, err error) {
+	if h.fleet != nil {
+		report, err = h.fleet(ctx)
+	}
+	if report == nil && err == nil {
+		err = newProblem(CodeNotFound, "this edge is in no fleet: the consul block of its config has no fleet")
+	}
+	return report, err
 }
 
 // refuse answers 403 and notes it in the audit log, at a bounded rate.
@@ -181,7 +198,7 @@ func (h *Handler) limitWrite(w http.ResponseWriter) {
 
 // target is what a path names.
 type target struct {
-	action string // services, view, history, events, or a command
+	action string // services, fleet, view, history, events, or a command
 	name   string // of the service, where there is one
 }
 
@@ -199,7 +216,7 @@ func parsePath(escaped string) (to target, found bool) {
 		return target{}, false
 	}
 	switch rest := segments[2:]; {
-	case len(rest) == 1 && (rest[0] == "services" || rest[0] == "events"):
+	case len(rest) == 1 && slices.Contains([]string{"services", "events", "fleet"}, rest[0]):
 		return target{action: rest[0]}, true
 	case rest[0] != "services" || len(rest) > 3 || len(rest) < 2 || rest[1] == "":
 		return target{}, false

@@ -51,6 +51,14 @@ func (r *remembered) Run(ctx context.Context, sink switcher.Sink) error {
 	return r.Source.Run(ctx, &remembering{sink, r})
 }
 
+// Report implements switcher.Reporter for a source that does.
+func (r *remembered) Report() switcher.SourceReport {
+	if reporter, ok := r.Source.(switcher.Reporter); ok {
+		return reporter.Report()
+	}
+	return switcher.SourceReport{}
+}
+
 type remembering struct {
 	switcher.Sink
 	*remembered

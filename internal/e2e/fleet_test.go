@@ -1,0 +1,191 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/consul"
+	"github.com/greenroom-proxy/greenroom/switcher/consul/consultest"
+)
+
+// fleet is edges on one Consul, and the key that moves them.
+type fleet struct {
+	t      *testing.T
+	server *consultest.Server
+	edges  []*edge
+}
+
+func newFleet(t *testing.T, size int) *fleet {
+	f := &fleet{t: t, server: consultest.Start(t, consultest.Options{})}
+	blue, green := newBackend(t, saying("blue")), newBackend(t, saying("green"))
+	for i := range size {
+		e := newEdge(t, "")
+		e.write(fmt.Sprintf(`
+		consul {
+			address %s
+			fleet {
+				edge edge-%d
+				retry 1s
+			}
+		}
+		service app {
+			blue %s
+			green %s
+			health http /healthz {
+				interval 100ms
+			}
+		}`, f.server.Address, i+1, blue.address, green.address), siteBlueGreen)
+		f.edges = append(f.edges, e)
+	}
+	return f
+}
+
+func (f *fleet) start(edges ...*edge) {
+	f.t.Helper()
+	for _, e := range edges {
+		e.start()
+	}
+	for _, e := range edges {
+		e.healthy()
+	}
+}
+
+// put writes the key that moves the service, and returns its index.
+func (f *fleet) put(value string) uint64 {
+	f.t.Helper()
+	return f.server.Put(f.t, "greenroom/app/desired", value)
+}
+
+// report is what an edge shows of the fleet, and the exit code.
+func (f *fleet) report(e *edge) (consul.FleetReport, int) {
+	f.t.Helper()
+	out := e.cli("status", "--fleet", "--json")
+	var r consul.FleetReport
+	if err := json.Unmarshal([]byte(out.stdout), &r); err != nil {
+		f.t.Fatalf("%v: %s", err, out)
+	}
+	return r, out.code
+}
+
+// agrees waits until these edges serve a color, and all that are asked say that
+// the whole fleet agrees.
+func (f *fleet) agrees(c switcher.Color, edges ...*edge) {
+	f.t.Helper()
+	for _, e := range edges {
+		e.until("it serves "+c.String(), func() bool { v := e.view(); return v.Active == c && v.Split == switcher.All(c) })
+	}
+	edges[0].until("the fleet agrees on "+c.String(), func() bool {
+		r, code := f.report(edges[0])
+		return code == 0 && len(r.Services) == 1 && len(r.Services[0].Edges) == len(f.edges) && r.Services[0].State.Active == c
+	})
+}
+
+func TestAKeyInConsulMovesThreeEdgesAndOneThatWasKilledCatchesUp(t *testing.T) {
+	f := newFleet(t, 3)
+	f.start(f.edges...)
+	f.agrees(switcher.Blue, f.edges...)
+
+	index := f.put("green")
+	f.agrees(switcher.Green, f.edges...)
+	r, _ := f.report(f.edges[1])
+	for _, e := range r.Services[0].Edges {
+		if e.AppliedIndex != index || e.Trigger.Result != consul.Applied {
+			t.Errorf("%+v, want index %d applied", e, index)
+		}
+	}
+
+	f.edges[2].kill()
+	if out := f.edges[0].cli("rollback", "app", "--reason", "green stutters"); out.code != 0 {
+		t.Fatal(out)
+	}
+	f.edges[1].until("the second edge follows", func() bool { return f.edges[1].view().Active == switcher.Blue })
+	if _, code := f.report(f.edges[0]); code != 19 {
+		t.Errorf("an edge is gone, and status --fleet ends with %d", code)
+	}
+	f.start(f.edges[2]) // and does not take the old trigger for a new one
+	f.agrees(switcher.Blue, f.edges...)
+	if last := f.edges[2].view().Last; last == nil || !strings.Contains(last.By, "consul state") || last.Reason != "green stutters" {
+		t.Errorf("the third edge's last move: %+v", last)
+	}
+
+	f.put(`{"to":"green","reason":"release 42","if_generation":99}`)
+	f.edges[0].until("the trigger is refused everywhere", func() bool {
+		r, _ := f.report(f.edges[0])
+		for _, e := range r.Services[0].Edges {
+			if e.Trigger.Result != consul.Conflict {
+				return false
+			}
+		}
+		return true
+	})
+	f.put(`{"to":"green","reason":"release 42"}`)
+	f.agrees(switcher.Green, f.edges...)
+	for i, e := range f.edges {
+		out := e.cli("audit", "verify", e.dir+"/state/audit.jsonl")
+		log, err := os.ReadFile(e.dir + "/state/audit.jsonl")
+		if log := string(log); err != nil || out.code != 0 || !strings.Contains(log, "consul kv (index ") || !strings.Contains(log, "release 42") {
+			t.Errorf("edge %d: %s\n%s", i+1, out, log)
+		}
+	}
+	out := f.edges[0].cli("status", "--fleet")
+	t.Logf("%s", out.stdout)
+}
+
+func TestANewEdgeBeginsWhereItsFleetIs(t *testing.T) {
+	f := newFleet(t, 2)
+	f.start(f.edges[0])
+	f.put("green")
+	f.edges[0].until("it serves green", func() bool { return f.edges[0].view().Active == switcher.Green })
+	f.start(f.edges[1])
+	f.agrees(switcher.Green, f.edges...)
+	if v := f.edges[1].view(); v.Last != nil {
+		t.Errorf("the new edge has moved: %+v", v.Last)
+	}
+}
+
+func TestWithoutConsulAnEdgeRollsBackAndTellsTheFleetLater(t *testing.T) {
+	f := newFleet(t, 2)
+	f.start(f.edges...)
+	f.put("green")
+	f.agrees(switcher.Green, f.edges...)
+	f.server.Kill(t)
+	one := f.edges[0]
+	if out := one.cli("rollback", "app"); out.code != 0 {
+		t.Fatal(out)
+	}
+	one.until("status warns that the fleet does not know", func() bool {
+		return strings.Contains(one.cli("status", "app").stdout, "fleet: unpublished")
+	})
+	if out := one.cli("status", "--fleet"); out.code != 19 || !strings.Contains(out.stderr, "Consul cannot be asked") {
+		t.Error(out)
+	}
+	f.server.Launch(t)
+	f.server.Ready(t)
+	f.agrees(switcher.Blue, f.edges...)
+}
+
+func TestAReloadChangesThePlaceInTheFleet(t *testing.T) {
+	f := newFleet(t, 1)
+	e := f.edges[0]
+	f.start(e)
+	f.put("green")
+	f.agrees(switcher.Green, e)
+	with := e.config
+	e.rewrite(strings.Replace(with, "edge edge-1", "prefix elsewhere", 1))
+	e.reload()
+	f.put("blue")
+	e.until("it has joined the other fleet", func() bool {
+		r, _ := f.report(e)
+		return r.Prefix == "elsewhere" && len(r.Services) == 1 && r.Services[0].State != nil
+	})
+	if v := e.view(); v.Active != switcher.Green {
+		t.Errorf("a key of the fleet that it left moved it to %s", v.Active)
+	}
+	e.rewrite(with)
+	e.reload()
+	e.until("the key that was written meanwhile is seen", func() bool { return e.view().Active == switcher.Blue })
+}
