@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
 )
 
@@ -109,5 +110,43 @@ func TestTheSystemdUnitAndItsConfigAreSound(t *testing.T) {
 	}
 	if out, err := exec.Command(binary, "validate", "--config", filepath.Join(dir, "Caddyfile")).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestTheConsulExampleGoesFromRegistrationToCutoverInTwoCommands(t *testing.T) {
+	dir := t.TempDir()
+	e := &edge{t: t, dir: dir, log: new(syncBuffer), control: filepath.Join(dir, "run/control.sock")}
+	cmd := exec.Command("../../examples/consul/start")
+	cmd.Env = append(os.Environ(), "GREENROOM="+binary, "CONSUL_EXAMPLE_DIR="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
+	e.launch(cmd)
+	t.Cleanup(e.stop) // it ends what it has started
+	e.until("all instances are found and healthy", func() bool {
+		v, err := e.client().View(t.Context(), "app")
+		return err == nil && v.Blue.Healthy == 2 && v.Green.Healthy == 2
+	})
+	if body := fetch(t, "http://localhost:8083/"); !strings.HasPrefix(body, "blue ") {
+		t.Errorf("%q before the cutover", body)
+	}
+	consul := func(args ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), "../../examples/consul/consul", args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	consul("kv", "put", "greenroom/app/desired", "green")
+	e.until("green serves", func() bool { return strings.HasPrefix(fetch(t, "http://localhost:8083/"), "green ") })
+	e.until("the key's outcome is in the edge's status", func() bool {
+		return strings.Contains(consul("kv", "get", "greenroom/app/status/edge-1"), `"active":"green"`)
+	})
+	consul("services", "deregister", "-id", "green-2")
+	e.until("an instance is gone", func() bool { return e.view().Green.Total == 1 })
+	consul("services", "register", "../../examples/consul/instances/green-2.json")
+	e.until("it is back", func() bool { return e.view().Green.Healthy == 2 })
+	consul("kv", "put", "greenroom/app/desired", `{"to":"blue","ramp":"10:50ms,50:50ms","reason":"release 1.5.1"}`)
+	e.until("blue serves again", func() bool { v := e.view(); return v.Split == switcher.All(switcher.Blue) })
+	if out := e.cli("status", "--fleet"); !strings.Contains(out.stdout, "release 1.5.1") {
+		t.Error(out)
 	}
 }
