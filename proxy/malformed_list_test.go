@@ -40,6 +40,14 @@ var caddyfileMistakes = []mistake{
 	{"ejection for no time", in("\teject 1 0s"), []string{line, "eject duration 0", "more than that"}},
 	{"bad header name", in("\tcolor_header \"X Color\""), []string{`service "app"`, `color_header "X Color"`}},
 
+	{"unknown option of consul", "consul {\n\ttoken secret\n}", []string{"Caddyfile:19", `unknown option "token"`, "token_file"}},
+	{"consul's address without a port", "consul {\n\taddress here\n}", []string{`consul: address "here"`, "host:port"}},
+	{"fleet with an argument", "consul {\n\tfleet here\n}", []string{"Caddyfile:19", "wrong argument count"}},
+	{"fleet with an unknown option", "consul {\n\tfleet {\n\t\tname x\n\t}\n}", []string{"Caddyfile:20", `unknown option "name"`, "edge, prefix, retry"}},
+	{"fleet with a bad edge", "consul {\n\tfleet {\n\t\tedge a/b\n\t}\n}", []string{`consul: fleet: edge "a/b"`, "not allowed"}},
+	{"fleet with a bad prefix", "consul {\n\tfleet {\n\t\tprefix a//b\n\t}\n}", []string{`consul: fleet: prefix "a//b"`, "is empty"}},
+	{"fleet with a bad retry", "consul {\n\tfleet {\n\t\tretry 1h\n\t}\n}", []string{"consul: fleet: retry 1h", "100ms to 10m"}},
+
 	{"address without a port", "service app {\n\tblue 10.0.0.1\n}", []string{"Caddyfile:19", `"10.0.0.1"`, "host:port"}},
 	{"address with a scheme", "service app {\n\tblue http://a:1\n}", []string{"Caddyfile:19", "without a scheme"}},
 	{"address with a control character", "service app {\n\tblue \"a\x01:1\"\n}", []string{"Caddyfile:19", "control character"}},

@@ -61,13 +61,7 @@ func disagreement(f *consul.FleetReport) error {
 // fleetLines renders a fleet: below each service where it is agreed to be, and
 // then its edges.
 func fleetLines(f *consul.FleetReport, now time.Time) []line {
-	head := say("fleet %s, seen from ", f.Prefix).add(bold, "%s", f.Edge).add(plain, ", Consul answered %s", ago(f.Stats.Answered, now))
-	lines := []line{head}
-	for _, trouble := range []string{f.Error, f.Stats.Error, f.Stats.WriteError} {
-		if trouble != "" {
-			lines = append(lines, line{{bad, "  warning"}, {plain, " " + trouble}})
-		}
-	}
+	lines := fleetHead(f, now)
 	if len(f.Services) == 0 {
 		return append(lines, say("no edge has reported any service"))
 	}
@@ -84,6 +78,21 @@ func fleetLines(f *consul.FleetReport, now time.Time) []line {
 	lines = append(lines, table[0])
 	for i, row := range table[1:] {
 		lines = append(append(lines, row), below[i]...)
+	}
+	return lines
+}
+
+func fleetHead(f *consul.FleetReport, now time.Time) []line {
+	answered := "Consul has not answered since it started"
+	if !f.Stats.Answered.IsZero() {
+		answered = "Consul answered " + ago(f.Stats.Answered, now)
+	}
+	lines := []line{say("fleet %s, seen from ", f.Prefix).add(bold, "%s", f.Edge).add(plain, ", %s", answered)}
+	troubles := []string{f.Error, f.Stats.Error, f.Stats.WriteError}
+	for i, trouble := range troubles {
+		if trouble != "" && slices.Index(troubles, trouble) == i {
+			lines = append(lines, line{{bad, "  warning"}, {plain, " " + trouble}})
+		}
 	}
 	return lines
 }

@@ -125,6 +125,9 @@ func draining() switcher.ServiceView {
 	v := calm()
 	v.Name, v.Phase, v.Previous = "chat", switcher.Draining, switcher.Blue
 	v.Blue.Inflight, v.Blue.SafeToStop = 28, false
+	v.Source = switcher.SourceView{Name: "consul chat by tag", Updated: before(3 * time.Hour), SourceReport: switcher.SourceReport{
+		Answered: before(2 * time.Second), Notes: []string{"1 green instances cannot be used", "green: instance c7: no port"},
+	}}
 	v.Cutover = &switcher.CutoverView{
 		Cutover: switcher.Cutover{ID: "w2x4y6z8aa", Kind: switcher.KindCutover, Services: []string{"chat"}, From: switcher.Blue, To: switcher.Green, Step: 1, Drain: switcher.Blue, By: "uid 0 (root)", Started: before(42 * time.Second)},
 		Draining: &switcher.DrainView{
@@ -143,7 +146,7 @@ func broken() switcher.ServiceView {
 	v.Name, v.Blue, v.Green = "a-service-with-a-very-long-name-日本語", switcher.PoolView{Role: "active"}, switcher.PoolView{Role: "idle"}
 	v.Lock = &switcher.Lock{Reason: "no deploys during the match", By: "uid 0 (root)", At: before(90 * time.Minute)}
 	v.Cutover.Held, v.Cutover.Gates = &switcher.Hold{Reason: "step 1 of 3 waits for resume"}, nil
-	v.Source = switcher.SourceView{Name: "consul app", Updated: before(26 * time.Hour), Error: "connection refused", ErrorSince: before(25 * time.Hour)}
+	v.Source = switcher.SourceView{Name: "consul app", Updated: before(26 * time.Hour), Error: "connection refused", ErrorSince: before(25 * time.Hour), Remembered: true}
 	v.Warnings = []string{"the pools are those of yesterday: connection refused"}
 	return v
 }

@@ -131,8 +131,17 @@ func TestAKeyInConsulMovesThreeEdgesAndOneThatWasKilledCatchesUp(t *testing.T) {
 			t.Errorf("edge %d: %s\n%s", i+1, out, log)
 		}
 	}
-	out := f.edges[0].cli("status", "--fleet")
-	t.Logf("%s", out.stdout)
+	metrics := fetch(t, "http://"+f.edges[0].admin+"/metrics")
+	for _, want := range []string{
+		`greenroom_fleet_values_total{key="desired",result="applied",service="app"} `,
+		`greenroom_fleet_values_total{key="desired",result="conflict",service="app"} 1`,
+		`greenroom_fleet_epoch{service="app"} `, "greenroom_fleet_answered_timestamp_seconds ", "greenroom_fleet_failing 0", "greenroom_fleet_write_failing 0",
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("no %q in the metrics", want)
+		}
+	}
+	t.Logf("%s", f.edges[0].cli("status", "--fleet").stdout)
 }
 
 func TestANewEdgeBeginsWhereItsFleetIs(t *testing.T) {

@@ -11,8 +11,10 @@ import (
 func TestAProcessThatStartsWhileConsulIsSilentBeginsWithItsLastPools(t *testing.T) {
 	server := consultest.Shared(t)
 	for name, colors := range map[string]func(service string) (Query, Naming){
-		"by tag":     func(service string) (Query, Naming) { return Query{Service: service}, Naming{} },
-		"by service": func(service string) (Query, Naming) { return Query{}, Naming{By: ByService, Blue: service, Green: "other"} },
+		"by tag": func(service string) (Query, Naming) { return Query{Service: service}, Naming{} },
+		"by service": func(service string) (Query, Naming) {
+			return Query{}, Naming{By: ByService, Blue: service, Green: "other"}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			service := uniqueName()

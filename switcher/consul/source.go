@@ -141,17 +141,14 @@ func (s *Source) Run(ctx context.Context, sink switcher.Sink) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-late.C:
-			if r.late = r.remembers(); r.late {
-				r.look()
-				s.looked()
-			}
+			r.late = r.remembers()
 		case <-news:
-			if ctx.Err() != nil {
-				return ctx.Err() // both were ready
-			}
-			r.look()
-			s.looked()
 		}
+		if ctx.Err() != nil {
+			return ctx.Err() // both were ready
+		}
+		r.look()
+		s.looked()
 	}
 }
 
