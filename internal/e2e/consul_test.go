@@ -20,7 +20,7 @@ type instance struct {
 	asked     atomic.Int64
 }
 
-func newInstance(t *testing.T, id, color string) *instance {
+func newInstance(t testing.TB, id, color string) *instance {
 	i := &instance{id: id, color: color}
 	i.backend = newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		i.asked.Add(1)
@@ -30,7 +30,7 @@ func newInstance(t *testing.T, id, color string) *instance {
 }
 
 // entry is how the catalog knows it.
-func (i *instance) entry(t *testing.T) consultest.Instance {
+func (i *instance) entry(t testing.TB) consultest.Instance {
 	t.Helper()
 	host, port, err := net.SplitHostPort(i.address)
 	if err != nil {

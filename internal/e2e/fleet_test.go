@@ -14,12 +14,12 @@ import (
 
 // fleet is edges on one Consul, and the key that moves them.
 type fleet struct {
-	t      *testing.T
+	t      testing.TB
 	server *consultest.Server
 	edges  []*edge
 }
 
-func newFleet(t *testing.T, size int) *fleet {
+func newFleet(t testing.TB, size int) *fleet {
 	f := &fleet{t: t, server: consultest.Start(t, consultest.Options{})}
 	blue, green := newBackend(t, saying("blue")), newBackend(t, saying("green"))
 	for i := range size {

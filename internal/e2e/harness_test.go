@@ -49,7 +49,7 @@ const patience = 60 * time.Second
 
 // edge is a greenroom process and the directory it lives in.
 type edge struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string // state, sockets, config
 	http   string // address of the plaintext site
 	https  string // address of the TLS site
@@ -68,7 +68,7 @@ type edge struct {
 // newEdge makes a place for an edge whose services block is given, as the
 // inside of the global option "greenroom"; it is not started. Sites for the
 // service "app" listen on e.http and e.https.
-func newEdge(t *testing.T, services string) *edge {
+func newEdge(t testing.TB, services string) *edge {
 	t.Helper()
 	e := &edge{t: t, dir: t.TempDir(), http: freeAddress(t), https: freeAddress(t), admin: freeAddress(t), log: new(syncBuffer)}
 	e.write(services, siteBlueGreen)
@@ -243,7 +243,7 @@ func (e *edge) until(what string, holds func() bool) {
 	waitUntil(e.t, what, holds, func() string { return e.log.String() })
 }
 
-func waitUntil(t *testing.T, what string, holds func() bool, explain func() string) {
+func waitUntil(t testing.TB, what string, holds func() bool, explain func() string) {
 	t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
@@ -298,7 +298,7 @@ type backend struct {
 }
 
 // newBackend serves handler on loopback, and 200 on /healthz.
-func newBackend(t *testing.T, handler http.Handler) *backend {
+func newBackend(t testing.TB, handler http.Handler) *backend {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -307,7 +307,7 @@ func newBackend(t *testing.T, handler http.Handler) *backend {
 	return serveBackend(t, listener, handler)
 }
 
-func serveBackend(t *testing.T, listener net.Listener, handler http.Handler) *backend {
+func serveBackend(t testing.TB, listener net.Listener, handler http.Handler) *backend {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
 	mux.Handle("/", handler)
@@ -326,7 +326,7 @@ func saying(text string) http.Handler {
 }
 
 // freeAddress returns a loopback address on which nobody listens.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -37,7 +37,7 @@ const reads = 32
 type pace struct {
 	wait    time.Duration // a query blocks
 	slack   time.Duration // an answer may be late
-	spacing time.Duration // between two queries of the same kind
+	spacing time.Duration // between two queries of the same kind, on average
 	confirm time.Duration // between reads while a removal is held
 	jitter  func(ceiling time.Duration) time.Duration
 }

@@ -47,8 +47,10 @@ import (
 //   - a lock refuses triggers, and keeps the edge from following;
 //   - of two edges that move at once one is first; the other follows it;
 //   - a trigger older than the shared state, which names another color, is stale.
-//     That includes one that was written after an edge had moved by itself, and
-//     before the edge could publish it, which takes some milliseconds;
+//     That includes one that was written after an edge had been moved on its
+//     socket, and before the edge could publish it, which takes some
+//     milliseconds. A state that a trigger made is as old as that trigger: of two
+//     that follow each other the second always counts;
 //   - a rollback that one edge publishes undoes what others have under way to
 //     the color that was left. Any other move under way is waited for.
 //

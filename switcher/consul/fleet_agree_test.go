@@ -32,6 +32,9 @@ func TestOneTriggerMovesThreeEdgesAndAllAgree(t *testing.T) {
 	s, edges := three(t)
 	index := s.trigger("green")
 	s.agrees(green, 2, edges...)
+	if st := s.shared(); st.Trigger != index {
+		t.Errorf("the state is of trigger %d, not %d", st.Trigger, index)
+	}
 	for _, e := range edges {
 		e.reports(index, Applied)
 	}
@@ -42,6 +45,24 @@ func TestOneTriggerMovesThreeEdgesAndAllAgree(t *testing.T) {
 	}
 	s.trigger("blue")
 	s.agrees(blue, 3, edges...)
+}
+
+func TestOfTwoTriggersThatFollowAtOnceTheSecondCounts(t *testing.T) {
+	t.Parallel()
+	s, edges := three(t)
+	for range 10 {
+		s.trigger("green")
+		s.until("green serves", func() bool { return edges[0].view().Active == green })
+		index := s.trigger("blue") // perhaps before the edge has published
+		s.until("the second has been dealt with", func() bool {
+			for _, e := range edges {
+				if local, _ := e.fleet.Local("app"); local.AppliedIndex != index || local.Trigger.Result != Applied || local.Active != blue {
+					return false
+				}
+			}
+			return true
+		})
+	}
 }
 
 func TestAnEdgeThatWasStoppedCatchesUp(t *testing.T) {

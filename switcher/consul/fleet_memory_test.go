@@ -162,8 +162,8 @@ func TestAFleetsConfigIsValidated(t *testing.T) {
 }
 
 // BenchmarkTriggerToGreen is from the operator's put to the edge's new table. One
-// trigger follows the other at once, so that the least time between two queries
-// (200 ms) is in it; a trigger that comes alone does not wait for that.
+// trigger follows the other at once, so that the pace of queries (five in a
+// second) is in it; a trigger that comes alone does not wait for that.
 func BenchmarkTriggerToGreen(b *testing.B) {
 	server := consultest.Shared(b)
 	s := newStage(b, server)

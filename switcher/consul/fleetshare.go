@@ -157,6 +157,9 @@ func (s *seat) newState(ctx context.Context, v switcher.ServiceView, c course) *
 	if m.Kind == switcher.KindRollback || m.Result == switcher.ResultRolledBack || m.Result == switcher.ResultAborted {
 		next.Kind = SharedRollback
 	}
+	if m.Kind == switcher.KindCutover && next.Kind == SharedCutover && m.By == triggeredBy(s.memory.Desired.Index) {
+		next.Trigger = s.memory.Desired.Index
+	}
 	next.By, next.Reason = plain(m.By, maxBy), plain(m.Reason, maxReason)
 	if next.Kind == SharedRollback && m.Kind != switcher.KindRollback {
 		next.Reason = plain(m.Detail, maxReason)

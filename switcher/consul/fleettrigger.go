@@ -77,7 +77,7 @@ func (s *seat) carryOut(ctx context.Context, view switcher.ServiceView, in Inten
 	if o, id, joined := joins(view, in); joined {
 		return o, id, nil
 	}
-	receipt, err := s.mover.Cutover(ctx, in.request(s.service, fmt.Sprintf("consul kv (index %d)", index)))
+	receipt, err := s.mover.Cutover(ctx, in.request(s.service, triggeredBy(index)))
 	if errors.Is(err, switcher.ErrConflict) {
 		// A move to the same color may have begun since the view was taken.
 		if view, err := s.mover.View(ctx, s.service); err == nil {
@@ -94,6 +94,9 @@ func (s *seat) carryOut(ctx context.Context, view switcher.ServiceView, in Inten
 	}
 	return outcomeOfReceipt(receipt, s.service, in.To), receipt.ID, nil
 }
+
+// triggeredBy is who asked for a move that a trigger started.
+func triggeredBy(index uint64) string { return fmt.Sprintf("consul kv (index %d)", index) }
 
 // joins reports that a move to the intent's color is under way already, and goes
 // on by itself.

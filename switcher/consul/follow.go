@@ -42,16 +42,17 @@ func (c *Client) follow(ctx context.Context, q inquiry, u *urgency) {
 	c.count(1)
 	defer c.count(-1)
 	var at cursor
-	var began struct{ last, read, block time.Time }
+	var last time.Time
+	var reads, blocks recent
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		last := &began.read
+		like := &reads
 		if at.index > 0 {
-			last = &began.block
+			like = &blocks
 		}
-		due := last.Add(c.pace.spacing)
-		if calm := began.last.Add(c.pace.jitter(at.ceiling())); calm.After(due) {
+		due := like.due(c.pace.spacing)
+		if calm := last.Add(c.pace.jitter(at.ceiling())); calm.After(due) {
 			due = calm // from the beginning of what failed: it may have taken long
 		}
 		timer.Reset(max(time.Until(due), 0))
@@ -60,8 +61,8 @@ func (c *Client) follow(ctx context.Context, q inquiry, u *urgency) {
 			return
 		case <-timer.C:
 		}
-		*last = time.Now()
-		began.last = *last
+		last = time.Now()
+		like.add(last)
 		s, interrupted := c.poll(ctx, q, u, at.index)
 		if ctx.Err() != nil {
 			return
@@ -75,6 +76,22 @@ func (c *Client) follow(ctx context.Context, q inquiry, u *urgency) {
 			q.tell(s)
 		}
 	}
+}
+
+// recent is when the last few queries of one kind began: so many may follow
+// each other at once, and no more than one in a spacing in the long run.
+type recent struct {
+	began [5]time.Time
+	next  int // the oldest
+}
+
+func (r *recent) due(spacing time.Duration) time.Time {
+	return r.began[r.next].Add(spacing * time.Duration(len(r.began)))
+}
+
+func (r *recent) add(t time.Time) {
+	r.began[r.next] = t
+	r.next = (r.next + 1) % len(r.began)
 }
 
 func (c *Client) count(change int) {

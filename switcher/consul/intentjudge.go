@@ -46,7 +46,7 @@ type ruling struct {
 //   - what a new edge finds there is not for it: the state says where the fleet
 //     is. Only where there is no state either is it carried out;
 //   - a state that a move wrote later, and that names another color, is the
-//     later word. For an edge that is apart, one that moved while it was cut off,
+//     later word; one that a trigger made is as old as the trigger. For an edge that is apart, one that moved while it was cut off,
 //     it is also if it names the same color.
 func judgeDesired(h handled, p past, apart bool, d pair, st *SharedState, at uint64) ruling {
 	now := d.handled()
@@ -74,7 +74,8 @@ func judgeDesired(h handled, p past, apart bool, d pair, st *SharedState, at uin
 	case p != returning && st != nil:
 		return ruling{news: true, result: Stale, reason: fmt.Sprintf(
 			"it was there when this edge joined, and the fleet is at %s; write another value to move", st)}
-	case st != nil && st.Kind != SharedInitial && at > d.index && (apart || st.Active != intent.To):
+	case st != nil && st.Kind != SharedInitial &&
+		(apart && at > d.index || st.Active != intent.To && st.since(at) > d.index):
 		return ruling{news: true, result: Stale, reason: fmt.Sprintf("the fleet has moved since: %s", st)}
 	}
 	return ruling{news: true, intent: intent}

@@ -30,6 +30,20 @@ type SharedState struct {
 	Edge   string    `json:"edge"`
 	Reason string    `json:"reason,omitempty"`
 	At     time.Time `json:"at"`
+	// Trigger is the index of the value of "desired" that the move carried
+	// out, so that a later value is told from an earlier one however soon it
+	// follows. 0: the move came another way.
+	Trigger uint64 `json:"trigger,omitempty"`
+}
+
+// since is the index that a value of "desired" must be above to be a later word
+// than the state, which the key holds at index at. Indexes of another Consul, as
+// of a snapshot that was restored, mean nothing.
+func (s *SharedState) since(at uint64) uint64 {
+	if s.Trigger > 0 && s.Trigger < at {
+		return s.Trigger
+	}
+	return at
 }
 
 // SharedKind is what made a SharedState.

@@ -116,6 +116,7 @@ func TestJudgeDesired(t *testing.T) {
 	}
 	was := value(100, "green").handled()
 	onBlue := &SharedState{Format: 1, Epoch: 5, Active: blue, Kind: SharedCutover, Edge: "e"}
+	byTrigger := &SharedState{Format: 1, Epoch: 5, Active: blue, Kind: SharedCutover, Edge: "e", Trigger: 101}
 	fresh := &SharedState{Format: 1, Epoch: 1, Active: blue, Kind: SharedInitial, Edge: "e"}
 	for name, c := range map[string]struct {
 		handled handled
@@ -138,6 +139,10 @@ func TestJudgeDesired(t *testing.T) {
 		"before the fleet moved":           {handled: was, past: returning, desired: value(101, "green"), state: onBlue, at: 102, want: Stale, news: true},
 		"after the fleet moved":            {handled: was, past: returning, desired: value(103, "green"), state: onBlue, at: 102, news: true},
 		"where the fleet has gone by it":   {handled: was, past: returning, desired: value(101, "blue"), state: onBlue, at: 102, news: true},
+		"a second trigger at once":         {handled: was, past: returning, desired: value(102, "green"), state: byTrigger, at: 103, news: true},
+		"a second one while it was apart":  {handled: was, past: returning, apart: true, desired: value(102, "green"), state: byTrigger, at: 103, want: Stale, news: true},
+		"an older one than the state's":    {past: returning, desired: value(100, "green"), state: byTrigger, at: 103, want: Stale, news: true},
+		"before a state of another Consul": {handled: was, past: returning, desired: value(101, "green"), state: &SharedState{Format: 1, Epoch: 5, Active: blue, Kind: SharedCutover, Edge: "e", Trigger: 5000}, at: 102, want: Stale, news: true},
 		"the same while it was cut off":    {handled: was, past: returning, apart: true, desired: value(101, "blue"), state: onBlue, at: 102, want: Stale, news: true},
 		"what a new edge finds":            {past: joining, desired: value(103, "green"), state: onBlue, at: 102, want: Stale, news: true},
 		"what a new edge finds true":       {past: joining, desired: value(103, "blue"), state: onBlue, at: 102, want: Applied, news: true},
