@@ -10,6 +10,7 @@ import (
 
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/consul"
+	"github.com/greenroom-proxy/greenroom/switcher/control"
 )
 
 // fleetPost is this edge's place in a fleet while it is taken.
@@ -45,7 +46,7 @@ func (app *App) prepareFleet(log *slog.Logger) error {
 	// another prefix.
 	config.Dir = filepath.Join(app.StateDir, "fleet", url.PathEscape(prefix))
 	config.Log = log
-	config.Noticed = app.runtime.metrics.noticed
+	config.Noticed = app.runtime.noticed
 	app.fleet, err = consul.NewFleet(client, config)
 	return err
 }
@@ -132,6 +133,22 @@ func (rt *runtime) warn(service string) []string {
 		}
 	}
 	return nil
+}
+
+// noticed accounts for a value in Consul's KV. What became a command is in the
+// audit log already.
+func (rt *runtime) noticed(n consul.Notice) {
+	rt.metrics.noticed(n)
+	code := ""
+	switch n.Result {
+	case consul.Malformed:
+		code = control.CodeInvalid
+	case consul.Stale:
+		code = control.CodeConflict
+	default:
+		return
+	}
+	rt.handler.Load().Deputy().Refused("consul kv", n.Service, code, fmt.Sprintf("%s (index %d): %s", n.Key, n.Index, n.Reason))
 }
 
 // reportFleet answers the control socket.

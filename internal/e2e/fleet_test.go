@@ -122,6 +122,11 @@ func TestAKeyInConsulMovesThreeEdgesAndOneThatWasKilledCatchesUp(t *testing.T) {
 		}
 		return true
 	})
+	f.put("grün")
+	f.edges[0].until("the garbage is refused, and audited", func() bool {
+		log, err := os.ReadFile(f.edges[0].dir + "/state/audit.jsonl")
+		return err == nil && strings.Contains(string(log), `"decision":"refused","code":"invalid"`)
+	})
 	f.put(`{"to":"green","reason":"release 42"}`)
 	f.agrees(switcher.Green, f.edges...)
 	for i, e := range f.edges {

@@ -92,7 +92,7 @@ type FleetConfig struct {
 	Retry switcher.Duration `json:"retry,omitempty"`
 
 	// Noticed is called with each value that was dealt with, in order for
-	// each service, for metrics and the audit log. It must not block.
+	// each service, for metrics and the audit log. The service waits for it.
 	// Default: nothing is called.
 	Noticed func(Notice) `json:"-"`
 	// Log is told of what is refused or cannot be read. Default: nothing is

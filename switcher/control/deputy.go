@@ -26,6 +26,13 @@ func (d Deputy) Rollback(ctx context.Context, req switcher.RollbackRequest) (swi
 	return deputize(ctx, d.h, "rollback", req)
 }
 
+// Refused notes a cutover in the audit log that never became a command, because
+// what asked for it is malformed (CodeInvalid) or too old (CodeConflict). The
+// rate is bounded for each by, as with callers of the socket.
+func (d Deputy) Refused(by, service, code, detail string) {
+	d.h.noteRefusal(Identity{Name: by, Role: RoleFlip}, target{"cutover", service}, code, cut(detail, 1000))
+}
+
 func deputize[Q any](ctx context.Context, h *Handler, action string, req Q) (switcher.Receipt, error) {
 	call := commands[action].prepare(h.sw)
 	*call.request.(*Q) = req

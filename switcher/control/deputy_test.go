@@ -57,6 +57,19 @@ func TestADeputyWithoutAnAuditLogOnlyGoesBack(t *testing.T) {
 	}
 }
 
+func TestWhatADeputyCannotReadIsAuditedAtABoundedRate(t *testing.T) {
+	audit := openAudit(t)
+	d := NewHandler(newRecorder(), audit, nil).Deputy()
+	for range 1000 {
+		d.Refused("consul kv", "app", CodeInvalid, "no color")
+	}
+	lines := entries(t, audit)
+	if len(lines) != 10 || lines[0].Decision != refused || lines[0].Code != CodeInvalid || lines[0].Who.Name != "consul kv" ||
+		lines[0].Services[0] != "app" || lines[0].Detail != "no color" {
+		t.Errorf("%d lines: %+v", len(lines), lines[:min(len(lines), 1)])
+	}
+}
+
 func TestTheFleetIsReportedToWhoMayView(t *testing.T) {
 	h := NewHandler(newRecorder(), openAudit(t), nil)
 	s := startHandler(t, Settings{Socket: openDir(t) + "/c"}, h, nil)

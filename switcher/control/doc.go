@@ -147,6 +147,9 @@
 // rollback and abort go through, with a warning in the process's own log: a
 // full disk must not keep a bad version on air.
 //
+// What comes through a [Deputy], as from Consul's KV, is noted in the same way,
+// with its source as the name.
+//
 // Refused callers are noted too ("decision":"refused"), each ten times at
 // once and then once a minute, with "suppressed" counting the rest, so that
 // one that loops cannot fill the disk.

@@ -159,20 +159,27 @@ func (h *Handler) readFleet(ctx context.Context) (report any, err error) {
 	return report, err
 }
 
-// refuse answers 403 and notes it in the audit log, at a bounded rate.
+// refuse answers 403 and notes it in the audit log.
 func (h *Handler) refuse(w http.ResponseWriter, id Identity, to target, need Role) {
 	detail := "needs the role " + need.String() + "; " + id.Name + " has " + id.Role.String()
-	if suppressed, ok := h.refusals.take(id.Name, time.Now()); ok {
-		to.name = cut(to.name, maxName) // not checked yet
-		err := h.audit.note(entry{
-			Who: whoIs(id), Action: to.action, Services: to.names(),
-			Decision: refused, Code: CodeNotAllowed, Detail: detail, Suppressed: suppressed,
-		})
-		if err != nil {
-			h.log.Warn("a refusal is missing from the audit log", "error", err, "who", id.Name, "action", to.action)
-		}
-	}
+	to.name = cut(to.name, maxName) // not checked yet
+	h.noteRefusal(id, to, CodeNotAllowed, detail)
 	h.fail(w, newProblem(CodeNotAllowed, "%s %s", to.action, detail))
+}
+
+// noteRefusal writes to the audit log, at a bounded rate.
+func (h *Handler) noteRefusal(id Identity, to target, code, detail string) {
+	suppressed, ok := h.refusals.take(id.Name, time.Now())
+	if !ok {
+		return
+	}
+	err := h.audit.note(entry{
+		Who: whoIs(id), Action: to.action, Services: to.names(),
+		Decision: refused, Code: code, Detail: detail, Suppressed: suppressed,
+	})
+	if err != nil {
+		h.log.Warn("a refusal is missing from the audit log", "error", err, "who", id.Name, "action", to.action)
+	}
 }
 
 func (h *Handler) fail(w http.ResponseWriter, p *Problem) { h.answer(w, nil, p) }
