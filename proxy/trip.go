@@ -119,11 +119,18 @@ func (t *trip) choose() (x *entry, settled bool, err error) {
 	}
 	t.lease = lease
 	pool := lease.Pool()
-	endpoint := pool.Pick(t.edge.config.balance, t.client.hash, t.tried, time.Now())
+	pick := func() *switcher.Endpoint {
+		return pool.Pick(t.edge.config.balance, t.client.hash, t.tried, time.Now())
+	}
+	endpoint := pick()
+	if endpoint == nil {
+		settled = pool.Settled() || len(t.tried) > 0
+		endpoint = pick() // what settled it may have come after the first look
+	}
 	if endpoint == nil {
 		lease.Release()
 		h := pool.Health()
-		return nil, pool.Settled() || len(t.tried) > 0, fmt.Errorf("service %q: %s has %d of %d upstreams healthy: %s",
+		return nil, settled, fmt.Errorf("service %q: %s has %d of %d upstreams healthy: %s",
 			t.edge.name, lease.Color, h.Healthy, h.Total, h.Reason)
 	}
 	t.tried = append(t.tried, endpoint)

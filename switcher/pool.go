@@ -130,8 +130,8 @@ func (e *Endpoint) weight() int64 { return int64(max(e.upstream.Load().Weight, 1
 // Switcher.SetHealth is for an endpoint that serves. Calls must follow each
 // other.
 func (e *Endpoint) SetHealth(h Health) {
+	e.healthy.Store(h.Healthy) // first: who finds the verdict known finds it
 	e.health.Store(&h)
-	e.healthy.Store(h.Healthy)
 }
 
 // Health returns the last verdict, the zero one if there was none yet.

@@ -8,7 +8,6 @@ import (
 // outcome is what came of one poll, as far as it decides the next.
 type outcome struct {
 	failed bool
-	busy   bool   // failed, and Consul asks for fewer requests
 	index  uint64 // of the answer; never 0
 	// vouched: the leader stands behind the answer. It does not behind what an
 	// agent answers to a blocking query from its own view (streaming backend).
@@ -31,7 +30,6 @@ type cursor struct {
 	woken     uint64 // index of the view that woke, since then
 	readFails int    // in a row
 	wakeFails int    // in a row
-	busy      bool   // the last failure
 }
 
 // see takes the outcome of the poll that index asked for. It reports whether
@@ -40,7 +38,7 @@ func (c *cursor) see(o outcome) (tell bool) {
 	blocked := c.index > 0
 	switch {
 	case o.failed:
-		c.index, c.woken, c.busy = 0, 0, o.busy
+		c.index, c.woken = 0, 0
 		if blocked {
 			c.wakeFails++ // what is true, the read that follows will say
 			return false
@@ -64,12 +62,10 @@ func (c *cursor) see(o outcome) (tell bool) {
 	return true
 }
 
-// The bounds of backoff. The ceiling of a Consul that is not reached, has no
-// leader or talks nonsense lets 20 s suffice for recovery.
+// The bounds of backoff. The ceiling lets 20 s suffice for recovery.
 const (
 	firstBackoff = 250 * time.Millisecond
 	downCeiling  = 15 * time.Second
-	busyCeiling  = 30 * time.Second
 )
 
 // ceiling is the longest time to wait before the next poll; 0 after success.
@@ -78,11 +74,7 @@ func (c *cursor) ceiling() time.Duration {
 	if fails == 0 || c.index > 0 {
 		return 0
 	}
-	top := downCeiling
-	if c.busy {
-		top = busyCeiling
-	}
-	return min(firstBackoff<<min(fails-1, 10), top)
+	return min(firstBackoff<<min(fails-1, 10), downCeiling)
 }
 
 // fullJitter spreads clients that failed together over all of the ceiling.

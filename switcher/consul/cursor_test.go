@@ -15,7 +15,7 @@ type turn struct {
 }
 
 func TestTheCursorFollowsTheRulesOfBlockingQueries(t *testing.T) {
-	failed, busy := outcome{failed: true}, outcome{failed: true, busy: true}
+	failed := outcome{failed: true}
 	truth := func(index uint64) outcome { return outcome{index: index, vouched: true} }
 	view := func(index uint64) outcome { return outcome{index: index} }
 	const ms = time.Millisecond
@@ -40,10 +40,6 @@ func TestTheCursorFollowsTheRulesOfBlockingQueries(t *testing.T) {
 			{0, failed, true, 0, 2 * time.Second}, {0, failed, true, 0, 4 * time.Second}, {0, failed, true, 0, 8 * time.Second},
 			{0, failed, true, 0, downCeiling}, {0, failed, true, 0, downCeiling}, {0, truth(10), true, 0, 0},
 			{10, failed, false, 0, 250 * ms}, {0, failed, true, 0, 250 * ms}, {0, truth(3), true, 1, 0},
-		},
-		"a busy Consul is left alone for longer": {
-			{0, busy, true, 0, 250 * ms}, {0, busy, true, 0, 500 * ms}, {0, busy, true, 0, time.Second}, {0, busy, true, 0, 2 * time.Second},
-			{0, busy, true, 0, 4 * time.Second}, {0, busy, true, 0, 8 * time.Second}, {0, busy, true, 0, 16 * time.Second}, {0, busy, true, 0, busyCeiling},
 		},
 		"where nothing can block, reads become rare": {
 			{0, truth(10), true, 0, 0}, {10, failed, false, 0, 250 * ms}, {0, truth(10), true, 0, 0},

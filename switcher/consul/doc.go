@@ -29,15 +29,18 @@
 //
 // An error is not an empty list. A Consul that is down, leaderless, slow, busy,
 // or talks nonsense, and a token that is refused, change no pool: the failure is
-// told, and polling goes on with full jitter and at most 15 s between polls, 30 s
-// if Consul answers 429. After a failure, and when the index goes backwards, the
-// next poll begins at index 0.
+// told, and polling goes on with full jitter and at most 15 s between polls.
+// After a failure, and when the index goes backwards, the next poll begins at
+// index 0.
 //
 // What an answer adds is taken at once. What it no longer has is
 //
 //   - let go at once, if it is at most half of the pool;
 //   - else held until our own probes call it unhealthy; or, if they know nothing
 //     of it, until 3 reads 5 s apart agree; or until it has been missing for 30 s;
+//   - if the first answer of a process misses more than half of what the last one
+//     knew, held likewise, but for 3 minutes instead of 30 s: Consul may have been
+//     wiped when nobody looked;
 //   - held, however little it is, while no leader vouches for the answer, while
 //     ACLs filter it that did not before, and for 3 minutes after the catalog
 //     went back in time (wiped, or restored from a snapshot).

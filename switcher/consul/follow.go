@@ -167,7 +167,7 @@ func (c *Client) sightOf(meta *api.QueryMeta, err error) sight {
 }
 
 func (s sight) outcome() outcome {
-	return outcome{failed: s.err != nil, busy: isBusy(s.err), index: s.index, vouched: s.vouched}
+	return outcome{failed: s.err != nil, index: s.index, vouched: s.vouched}
 }
 
 // waitTime is how long a query blocks. When there are more of them than may

@@ -32,6 +32,10 @@ type limits struct {
 //   - else when our own probes agree that it is gone, or know nothing and a few
 //     reads agree, or when it has been missing for the hold.
 //
+// When the first answer of a process misses much of what the last one knew,
+// nobody has seen whether the catalog went back in time: the hold is then as long
+// as if it had, and is that of the last one that is missing, too.
+//
 // It has no clock, and never edits what it was given.
 type guard struct {
 	limits limits
@@ -47,6 +51,8 @@ type guard struct {
 	resets  int       // as last seen
 	wiped   time.Time // until when a catalog that went back is not believed
 	started bool      // an answer has been seen
+	recalls bool      // never calm yet: the pool is that of an earlier process
+	held    bool      // something is
 }
 
 // absence is since when an upstream is missing, in answers that count.
@@ -78,6 +84,7 @@ const (
 func newGuard(l limits, known []switcher.Upstream) *guard {
 	g := &guard{limits: l, pool: known, missing: make(map[string]absence)}
 	g.settle(false)
+	g.recalls = len(known) > 0
 	return g
 }
 
@@ -111,7 +118,7 @@ func (g *guard) judge(s sight, found []switcher.Upstream, probed Probed) ([]swit
 		v.held++
 		pool = append(pool, u)
 	}
-	g.pool = pool
+	g.pool, g.held = pool, v.held > 0
 	if v.held == 0 {
 		g.settle(s.filtered)
 		return pool, verdict{}
@@ -122,7 +129,7 @@ func (g *guard) judge(s sight, found []switcher.Upstream, probed Probed) ([]swit
 
 // settle takes the pool as what is usual.
 func (g *guard) settle(filtered bool) {
-	g.filtered = filtered
+	g.filtered, g.recalls, g.held = filtered, false, false
 	g.calm = make(map[string]bool, len(g.pool))
 	for _, u := range g.pool {
 		g.calm[u.Address] = true
@@ -162,7 +169,7 @@ func (g *guard) weigh(s sight, present map[string]bool) verdict {
 		v.cause = filtered
 	case s.at.Before(g.wiped):
 		v.cause = wiped
-	case len(present) == 0 || 2*gone > len(g.calm):
+	case len(present) == 0 || 2*gone > len(g.calm) || g.recalls && g.held && gone > 0:
 		v.cause = toomany
 	default:
 		return verdict{}
@@ -188,10 +195,18 @@ func (g *guard) keeps(v verdict, s sight, address string, probed Probed) bool {
 		return false // our own probes agree
 	case s.filtered:
 		return true // as always, but too much to believe
-	case s.at.Sub(a.since) >= g.limits.hold:
+	case s.at.Sub(a.since) >= g.hold():
 		return false
 	}
 	return known || a.reads < g.limits.reads // known here means healthy
+}
+
+// hold is how long what probes healthy may be missing.
+func (g *guard) hold() time.Duration {
+	if g.recalls {
+		return max(g.limits.hold, g.limits.wiped)
+	}
+	return g.limits.hold
 }
 
 // until is when the last of what is held is let go, if it stays missing.
@@ -204,7 +219,7 @@ func (g *guard) until(v verdict) time.Time {
 	}
 	var last time.Time
 	for _, a := range g.missing {
-		if t := a.since.Add(g.limits.hold); t.After(last) {
+		if t := a.since.Add(g.hold()); t.After(last) {
 			last = t
 		}
 	}

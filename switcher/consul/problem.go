@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -20,12 +19,6 @@ type timeoutError time.Duration
 
 func (t timeoutError) Error() string {
 	return fmt.Sprintf("no answer within %s", time.Duration(t).Round(time.Millisecond))
-}
-
-// isBusy reports whether Consul asks for fewer requests.
-func isBusy(err error) bool {
-	e, ok := errors.AsType[api.StatusError](err)
-	return ok && e.Code == http.StatusTooManyRequests
 }
 
 // problem is a failed query in words that stay the same while the cause does:

@@ -2,6 +2,7 @@ package consul
 
 import (
 	"testing"
+	"time"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/consul/consultest"
@@ -33,5 +34,31 @@ func TestAProcessThatStartsWhileConsulIsSilentBeginsWithItsLastPools(t *testing.
 			waitRecovery(t, sink, 3, 0)
 			wantNothingLost(t, sink.Reports(), 2, 0)
 		})
+	}
+}
+
+func TestACatalogThatIsEmptyWhenTheProcessBeginsIsNotBelievedForThreeMinutes(t *testing.T) {
+	g := newGuard(limits{reads: 3, spacing: 2500 * time.Millisecond, hold: 30 * time.Second, wiped: 3 * time.Minute}, upstreams("a b c d"))
+	began := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	for _, s := range []struct {
+		after             time.Duration
+		found, dead, want string
+	}{
+		{0, "", "", "a b c d"},
+		{time.Minute, "", "d", "a b c"},
+		{2 * time.Minute, "a", "", "a b c"}, // they return one by one
+		{179 * time.Second, "a b", "", "a b c"},
+		{180 * time.Second, "a b", "", "a b"},
+		{200 * time.Second, "a e f", "", "a e f"},
+		{210 * time.Second, "", "", "a e f"},
+		{240 * time.Second, "", "", ""}, // as ever
+	} {
+		pool, v := g.judge(sight{at: began.Add(s.after), vouched: true}, upstreams(s.found), probes("a b c e f", s.dead))
+		if got := hostsOf(pool); got != s.want {
+			t.Errorf("after %s: pool %q, want %q", s.after, got, s.want)
+		}
+		if v.held > 0 && s.after < 3*time.Minute && !v.until.Equal(began.Add(3*time.Minute)) {
+			t.Errorf("after %s: held until %s", s.after, v.until)
+		}
 	}
 }

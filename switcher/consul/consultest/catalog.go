@@ -2,6 +2,7 @@ package consultest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -98,7 +99,19 @@ func (s *Server) Policy(t testing.TB, name, rules string) {
 // NewToken makes a token with policies, and returns its secret.
 func (s *Server) NewToken(t testing.TB, policies ...string) string {
 	t.Helper()
-	token := &api.ACLToken{}
+	return s.token(t, 0, policies)
+}
+
+// BriefToken is NewToken, of a token that expires as soon as Consul lets one:
+// after a minute.
+func (s *Server) BriefToken(t testing.TB, policies ...string) string {
+	t.Helper()
+	return s.token(t, time.Minute, policies)
+}
+
+func (s *Server) token(t testing.TB, ttl time.Duration, policies []string) string {
+	t.Helper()
+	token := &api.ACLToken{ExpirationTTL: ttl}
 	for _, name := range policies {
 		token.Policies = append(token.Policies, &api.ACLLink{Name: name})
 	}
