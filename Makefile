@@ -1,12 +1,12 @@
 # make build   the binary, as ./greenroom
 # make test    all tests
 # make check   format, vet, staticcheck, import rules, tests with the race detector
-# make bench   benchmarks of the hot path
+# make bench   benchmarks of the hot path; bench-consul: from a key in Consul to the first answer, 1,000 services watched
 # make tools   build what the tests run besides: a real Consul server (minutes, once)
 GO ?= go
 TOOL = $(GO) tool -modfile=internal/tools/go.mod
 
-.PHONY: build test check lint race race-consul bench tools
+.PHONY: build test check lint race bench bench-consul tools
 
 build:
 	$(GO) build -trimpath -o greenroom .
@@ -25,14 +25,15 @@ lint:
 	$(TOOL) staticcheck ./...
 	$(TOOL) depguard ./...
 
-# The real Consul servers of switcher/consul starve beside the race detector on
-# two cores: there it sees the tests without them, and make race-consul the rest.
+# The tests of switcher/consul come by themselves: the servers that they run
+# starve beside other tests and the race detector.
 race: tools
 	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v switcher/consul)
-	$(GO) test -race -short -timeout 10m ./switcher/consul/...
-
-race-consul: tools
-	$(GO) test -race -timeout 40m ./switcher/consul/...
+	$(GO) test -race -timeout 30m ./switcher/consul/...
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./switcher/ ./proxy/
+
+bench-consul: tools
+	$(GO) test -run '^$$' -bench AThousand -benchtime 1x ./switcher/consul/
+	$(GO) test -run '^$$' -bench 'AKey|Trigger' -benchtime 60x ./switcher/consul/ ./internal/e2e/

@@ -85,7 +85,7 @@ func TestTenMinutesOfOutageLoseNothingAndEndWithinTwentySeconds(t *testing.T) {
 		most   int // requests in ten minutes
 	}{
 		"500":       {500, "No cluster leader", "answered 500: No cluster leader", 120},
-		"429":       {429, "Your IP is issuing too many concurrent connections", "answered 429", 80},
+		"429":       {429, "Your IP is issuing too many concurrent connections", "answered 429", 120},
 		"garbage":   {200, "<html>It works!", "not JSON", 120},
 		"null":      {200, "null", "no index", 120},
 		"a list":    {200, `["x"]`, "the answer has a string", 120},
