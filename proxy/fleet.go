@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
@@ -85,7 +87,7 @@ func (rt *runtime) beginOn(ctx context.Context, fleet *consul.Fleet, configs map
 	}
 	var asking sync.WaitGroup
 	var mu sync.Mutex
-	for name := range configs {
+	for _, name := range slices.Collect(maps.Keys(configs)) { // configs changes meanwhile
 		if known, err := rt.switcher.Knows(ctx, name); known || err != nil {
 			continue
 		}
