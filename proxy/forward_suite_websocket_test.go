@@ -133,11 +133,13 @@ func testTunnelUpstreamEnd(t *testing.T, fw Forwarder) {
 
 func testTunnelClientEnd(t *testing.T, fw Forwarder) {
 	ended := make(chan struct{})
-	f, c, _ := openTunnel(t, fw, "", func(c net.Conn, br *bufio.Reader) {
-		send(t, c, agreeUpgrade)
+	f, c, br := openTunnel(t, fw, "", func(c net.Conn, br *bufio.Reader) {
+		send(t, c, agreeUpgrade+"x")
 		_, _ = io.Copy(io.Discard, br)
 		close(ended)
 	})
+	_, err := br.ReadByte() // now there is a tunnel, and not only a head
+	must(t, err)
 	c.Close()
 	receive(t, ended)
 	receive(t, f.finished)
