@@ -29,6 +29,10 @@ import (
 //		ramp <steps>
 //		min_healthy <share>
 //		soak|gate_timeout|drain_timeout <duration>
+//		drain_deadline <kind> <duration>
+//		evict <share>%|<streams> # per second
+//		close_code <code>
+//		truncate_clients
 //		retries|retry_percent|retries_per_second <n>
 //		eject <connect errors> [<duration>]
 //		color_header <name>
@@ -61,13 +65,17 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		"soak":                  durationOrZero(&s.Soak),
 		"gate_timeout":          duration(&s.GateTimeout),
 		"drain_timeout":         duration(&s.DrainTimeout),
+		"drain_deadline":        s.readDeadline,
+		"evict":                 s.readPace,
+		"close_code":            number(&s.CloseCode),
+		"truncate_clients":      on(&s.TruncateClients),
 		"retries":               optionalNumber(&s.Retry.Attempts),
 		"retry_percent":         optionalNumber(&s.Retry.BudgetPercent),
 		"retries_per_second":    optionalNumber(&s.Retry.BudgetMin),
 		"eject":                 s.readEject,
 		"color_header":          text(&s.ColorHeader),
 		"allow_ambiguous_paths": on(&s.AllowAmbiguousPaths),
-	}.read(d, "health")
+	}.read(d, "health", "drain_deadline")
 	if err != nil {
 		return err
 	}

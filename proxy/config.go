@@ -61,6 +61,24 @@ type Service struct {
 	// what is left is cut, up to 168h. Default: 10m.
 	DrainTimeout caddy.Duration `json:"drain_timeout,omitempty"`
 
+	// How long streams of a kind may finish in a drain, where that is not
+	// drain_timeout: websocket, sse, download, upload, live (responses of
+	// unknown length), grpc, request (all else), each up to 168h.
+	DrainDeadlines switcher.Deadlines `json:"drain_deadlines,omitzero"`
+
+	// How fast streams are ended at their deadline. Default: 2 percent per
+	// second; a quarter of that while the other color is not all healthy.
+	Evict *Pace `json:"evict,omitempty"`
+
+	// The status code that a WebSocket is closed with when it is ended, 1000
+	// to 4999 (RFC 6455 §7.4). Default: 1012, service restart: some clients
+	// take 1001 for a word not to come back.
+	CloseCode int `json:"close_code,omitempty"`
+
+	// Show of a client's address only the network, /24 or /48, in lists of
+	// streams. Default: false.
+	TruncateClients bool `json:"truncate_clients,omitempty"`
+
 	// Trying again, and passing over upstreams that refuse connections.
 	Retry *Retry `json:"retry,omitempty"`
 
@@ -136,12 +154,14 @@ func (s *Service) prepare() (err error) {
 		inRange("soak", time.Duration(s.Soak), 0, 24*time.Hour),
 		s.options().Validate(),
 		s.Retry.prepare(),
+		s.Evict.validate(),
+		closeCode(s.CloseCode),
 		s.Sticky.validate(),
 	)
 }
 
 func (s *Service) options() switcher.Options {
-	return switcher.Options{GateTimeout: switcher.Duration(s.GateTimeout), DrainTimeout: switcher.Duration(s.DrainTimeout)}
+	return switcher.Options{GateTimeout: switcher.Duration(s.GateTimeout), DrainTimeout: switcher.Duration(s.DrainTimeout), Deadlines: s.DrainDeadlines}
 }
 
 // switcherConfig is the part of the config that the switcher goes by.

@@ -217,6 +217,7 @@ func (rt *runtime) takeControl(p *controlPlane) {
 	if old == nil || old.audit != p.audit {
 		handler := control.NewHandler(rt.switcher, p.audit, rt.log)
 		handler.SetFleet(rt.reportFleet)
+		handler.SetStreams(rt)
 		rt.handler.Store(handler)
 	}
 	p.server.SetPolicy(p.config.policy)

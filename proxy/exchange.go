@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // A Forwarder sends one request to one upstream and relays what it answers:
@@ -71,7 +72,13 @@ type Exchange struct {
 	// head was. The forwarder sets it; only the handler reads it.
 	Status int
 
+	// CloseCode is that of a WebSocket that is ended. 0: 1012.
+	CloseCode uint16
+
+	flow
+
 	mu       sync.Mutex
+	end      func(cause error) // guarded by mu; nil: it cannot end but by a cut
 	cut      func(cause error) // guarded by mu; nil: nothing to cut yet
 	cause    error             // guarded by mu; not nil: was cut
 	detached bool              // guarded by mu
@@ -109,6 +116,33 @@ func (x *Exchange) Cut(cause error) bool {
 	if f != nil {
 		f(cause)
 	}
+	return true
+}
+
+// OnEnd says how to end the exchange with manners, so that its client knows what
+// happens and loses nothing whole. f must not wait; whoever calls it cuts the
+// exchange if it is not over soon. A nil f forgets the one before.
+func (x *Exchange) OnEnd(f func(cause error)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.end = f
+}
+
+// End asks the exchange to end because of cause, and cuts it where that takes
+// longer than patience, or cannot be asked. Later calls do nothing, and return
+// false.
+func (x *Exchange) End(cause error, patience time.Duration) bool {
+	if x.ending.Swap(true) {
+		return false
+	}
+	x.mu.Lock()
+	f := x.end
+	x.mu.Unlock()
+	if f == nil {
+		return x.Cut(cause)
+	}
+	f(cause)
+	time.AfterFunc(patience, func() { x.Cut(cause) })
 	return true
 }
 

@@ -31,6 +31,7 @@ const watchEvery = 500 * time.Millisecond
 type requestBody struct {
 	src       io.Reader
 	size      int64        // when src reached it, the body is complete; -1: only EOF tells
+	received  func(n int)  // counts for the ledger; nil: nobody does
 	before    func()       // runs ahead of the first Read; nil: nothing to do
 	after     func()       // runs when src has ended; nil: nothing to do
 	interrupt func() error // must end a Read of src that waits for the client
@@ -64,6 +65,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.readWatchedLocked(p)
 	b.count += int64(n)
+	if b.received != nil {
+		b.received(n)
+	}
 	if err == io.EOF && b.after != nil {
 		b.after()
 		b.after = nil

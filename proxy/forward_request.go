@@ -40,7 +40,7 @@ func (a *attempt) attachBody(out *http.Request) {
 		out.Body, out.Trailer = nil, nil
 		return
 	}
-	a.body = &requestBody{src: r.Body, size: -1, gone: a.upstreamGone}
+	a.body = &requestBody{src: r.Body, size: -1, gone: a.upstreamGone, received: a.x.Received}
 	// By way of Caddy's idle timeouts, which would else set a deadline of
 	// their own after ours; unlike the ones for writing they are locked.
 	a.body.interrupt = func() error { return a.rc.SetReadDeadline(longAgo) }

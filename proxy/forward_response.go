@@ -19,15 +19,29 @@ func (a *attempt) relay(res *http.Response) error {
 	a.enter(phaseRelaying)
 	delete(res.Trailer, a.x.Own)
 	announced := a.writeHead(res)
+	kind := responseKind(a.x.streamKind(), res)
+	a.x.Became(kind)
+	a.x.Opened()
+	bye := newFarewell(kind, func(cause error) { a.cancel(cause) })
+	if bye != nil {
+		a.x.OnEnd(bye.ask)
+		defer a.x.OnEnd(nil)
+	}
 	if a.body != nil && !a.body.complete.Load() {
 		// A stream both ways: a client that only listens may be silent.
 		defer liftReadTimeout(a.r.Context())()
 	}
-	readErr, writeErr := a.copyBody(res)
+	readErr, writeErr := a.copyBody(res, bye)
 	// Before Close: over HTTP/2 that waits for the transport's reading of the
 	// request's body to end, and a slow client would decide when.
 	_, _ = a.takeBack(false)
 	_ = res.Body.Close()
+	if bye.over() && writeErr == nil {
+		if err := a.sayGoodbye(kind, announced); err != nil {
+			return a.aborted("writing to the client", err)
+		}
+		return nil
+	}
 	switch {
 	case writeErr != nil:
 		return a.aborted("writing to the client", writeErr)
@@ -73,7 +87,7 @@ func (a *attempt) writeHead(res *http.Response) (announced []string) {
 }
 
 // copyBody copies until the body ends, and tells the side that failed.
-func (a *attempt) copyBody(res *http.Response) (readErr, writeErr error) {
+func (a *attempt) copyBody(res *http.Response, bye *farewell) (readErr, writeErr error) {
 	if res.Body == http.NoBody {
 		return nil, nil
 	}
@@ -85,9 +99,11 @@ func (a *attempt) copyBody(res *http.Response) (readErr, writeErr error) {
 	}
 	buf := copyBuffers.Get().(*[copyBufferSize]byte)
 	defer copyBuffers.Put(buf)
-	for {
+	for !bye.awaits() {
 		n, err := res.Body.Read(buf[:])
 		if n > 0 {
+			bye.passed(buf[:n])
+			a.x.Sent(n)
 			if _, werr := a.w.Write(buf[:n]); werr != nil {
 				return nil, werr
 			}
@@ -104,6 +120,7 @@ func (a *attempt) copyBody(res *http.Response) (readErr, writeErr error) {
 			}
 		}
 	}
+	return nil, nil
 }
 
 // flush ignores only that a writer cannot flush at all.

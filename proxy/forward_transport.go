@@ -134,6 +134,7 @@ func (f *transportForwarder) begin(w http.ResponseWriter, r *http.Request, x *Ex
 		a.unlink = context.AfterFunc(r.Context(), func() { cancel(context.Cause(r.Context())) })
 	}
 	a.cancel = cancel
+	x.Became(requestKind(r, a.ws == wsNone && hasBody(r)))
 	tc := f.transportContext(ctx, a, to)
 	a.out = a.request(httptrace.WithClientTrace(tc, &httptrace.ClientTrace{
 		GetConn:        func(string) { a.connecting.Store(true) },

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
 // webSocketKind is the way in which a client asked for a WebSocket.
@@ -138,7 +140,11 @@ func (a *attempt) tunnelConn(up io.ReadWriteCloser) error {
 	ahead, _ := brw.Peek(brw.Reader.Buffered())
 	a.kept = true
 	t := &tunnel{client: conn, upstream: up, linger: a.f.tunnelLinger, finish: a.x.Detach()}
+	t.lanes.lay(a.x, conn, up)
+	a.x.Became(switcher.StreamWebSocket)
+	a.x.Opened()
 	a.x.OnCut(t.cut)
+	a.x.OnEnd(t.lanes.end)
 	t.start(append([]byte(nil), ahead...))
 	return nil
 }
@@ -158,14 +164,23 @@ func (a *attempt) tunnelStream(up io.ReadWriteCloser) error {
 	defer liftReadTimeout(a.r.Context())()
 	defer liftWriteTimeout(a.r.Context())()
 
+	l := new(lanes)
+	l.lay(a.x, flushWriter{a}, up)
+	a.x.Became(switcher.StreamWebSocket)
+	a.x.Opened()
+	a.x.OnEnd(l.end)
+	defer a.x.OnEnd(nil)
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		if pump(up, a.r.Body) != nil || closeWrite(up) != nil {
+		err := pump(&l.toUpstream, a.r.Body)
+		l.toUpstream.Stop()
+		if err != nil || closeWrite(up) != nil {
 			_ = up.Close()
 		}
 	}()
-	err := pump(flushWriter{a}, up)
+	err := pump(&l.toClient, up)
+	l.toClient.Stop()
 	_ = up.Close()
 	if a.rc.SetReadDeadline(longAgo) != nil {
 		_ = a.r.Body.Close()

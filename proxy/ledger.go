@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
@@ -13,9 +15,10 @@ import (
 type ledger struct{ parts [32]ledgerPart }
 
 type ledgerPart struct {
-	mu   sync.Mutex
-	head *entry // guarded by mu; a doubly linked list
-	_    [112]byte
+	mu     sync.Mutex
+	head   *entry // guarded by mu; a doubly linked list
+	opened uint64 // guarded by mu; how many there have been
+	_      [104]byte
 }
 
 // entry is an exchange and what it counts on: everything that must be given
@@ -23,21 +26,29 @@ type ledgerPart struct {
 type entry struct {
 	Exchange
 	service  string
+	about    about
+	number   uint64 // of the exchange; later ones have higher ones, roughly
+	started  time.Time
 	lease    switcher.Lease
 	endpoint *switcher.Endpoint
+	wanted   atomic.Bool // the usher has been told of it
+	over     atomic.Bool
 
 	part       *ledgerPart
 	prev, next *entry // guarded by part.mu
 }
 
 // open begins an exchange with endpoint, on a lease that it will release.
-func (l *ledger) open(service string, lease switcher.Lease, endpoint *switcher.Endpoint) *entry {
-	e := &entry{service: service, lease: lease, endpoint: endpoint, part: &l.parts[rand.Uint32()%uint32(len(l.parts))]}
+func (l *ledger) open(service string, about about, lease switcher.Lease, endpoint *switcher.Endpoint) *entry {
+	at := rand.Uint64() % uint64(len(l.parts))
+	e := &entry{service: service, about: about, started: time.Now(), lease: lease, endpoint: endpoint, part: &l.parts[at]}
 	e.Upstream = endpoint.Address()
 	e.finish = e.close
 	endpoint.Begin()
 	e.part.mu.Lock()
 	defer e.part.mu.Unlock()
+	e.part.opened++
+	e.number = e.part.opened*uint64(len(l.parts)) + at
 	if e.next = e.part.head; e.next != nil {
 		e.next.prev = e
 	}
@@ -57,28 +68,12 @@ func (e *entry) close() {
 		e.next.prev = e.prev
 	}
 	e.part.mu.Unlock()
+	e.over.Store(true)
 	e.endpoint.End()
 	e.lease.Release()
 }
 
-// Why an exchange was cut.
-var (
-	errDrained = errors.New("cut at the deadline of a drain")
-	errExit    = errors.New("the edge ends")
-)
-
-// evict cuts all exchanges of a color and returns how many there were.
-// It does not wait for them.
-func (l *ledger) evict(service string, c switcher.Color) (n int) {
-	for i := range l.parts {
-		for _, e := range l.parts[i].those(func(e *entry) bool { return e.service == service && e.lease.Color == c }) {
-			if e.Cut(errDrained) {
-				n++
-			}
-		}
-	}
-	return n
-}
+var errExit = errors.New("the edge ends")
 
 // empty reports whether no exchange is under way.
 func (l *ledger) empty() bool {

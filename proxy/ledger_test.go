@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
@@ -60,7 +61,7 @@ func enter(t testing.TB, l *ledger, s *switcher.Service, idle bool) *entry {
 	if !ok {
 		t.Fatal("no lease")
 	}
-	return l.open(s.Name(), lease, lease.Pool().Endpoints()[0])
+	return l.open(s.Name(), about{}, lease, lease.Pool().Endpoints()[0])
 }
 
 func (l *ledger) count() (n int) {
@@ -88,28 +89,6 @@ func TestAnExchangeCountsUntilItIsClosed(t *testing.T) {
 		equal(t, "in the ledger", l.count(), 99-i)
 	}
 	equal(t, "in-flight after", s.Inflight(switcher.Blue)+s.Inflight(switcher.Green)+open[0].endpoint.Inflight()+open[1].endpoint.Inflight(), 0)
-}
-
-func TestAnEvictionCutsOneColorOfOneServiceOnce(t *testing.T) {
-	_, s := stage(t)
-	l := new(ledger)
-	var cut atomic.Int64
-	for n := range 60 {
-		e := enter(t, l, s, n%3 == 0)
-		e.OnCut(func(cause error) {
-			if !errors.Is(cause, errDrained) {
-				t.Errorf("cut because of %v", cause)
-			}
-			cut.Add(1)
-			e.close()
-		})
-	}
-	equal(t, "of another service", l.evict("other", switcher.Blue), 0)
-	equal(t, "evicted", l.evict("app", switcher.Blue), 40)
-	equal(t, "cut", cut.Load(), 40)
-	equal(t, "evicted again", l.evict("app", switcher.Blue), 0)
-	equal(t, "left on green", s.Inflight(switcher.Green), 20)
-	equal(t, "left in the ledger", l.count(), 20)
 }
 
 func TestAtTheEndAllIsCut(t *testing.T) {
@@ -143,8 +122,9 @@ func TestALedgerUsedByManyLosesNothing(t *testing.T) {
 	}
 	group.Go(func() {
 		for range 50 {
-			l.evict("app", switcher.Blue)
-			l.evict("app", switcher.Green)
+			l.counts("app", switcher.Blue)
+			l.streams("app", switcher.StreamQuery{}, time.Now())
+			l.cutAll(errExit)
 		}
 	})
 	group.Wait()

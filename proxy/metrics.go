@@ -46,7 +46,7 @@ func newMetrics(rt *runtime) *metrics {
 		cutovers:  counter("moves_total", "Ended moves by kind and result.", "service", "kind", "result"),
 		moves:     histogram("move_duration_seconds", "Time from a command to the end of its move, drain included.", slow, "service", "kind"),
 		drains:    histogram("drain_duration_seconds", "Time until a color that lost its traffic was idle.", slow, "service"),
-		evictions: counter("evicted_total", "Exchanges cut at the deadline of a drain.", "service", "color"),
+		evictions: counter("evicted_total", "Streams ended at the deadline of a drain, or by greenroom evict.", "service", "color"),
 		fleet:     counter("fleet_values_total", "Values in Consul's KV that were dealt with, by what came of them.", "service", "key", "result"),
 		gauges:    gauges{rt},
 	}
@@ -71,6 +71,10 @@ func (m *metrics) event(e switcher.Event) {
 	if e.Drained > 0 {
 		m.drains.WithLabelValues(e.Service).Observe(time.Duration(e.Drained).Seconds())
 	}
+}
+
+func (m *metrics) evicted(service string, c switcher.Color, n int) {
+	m.evictions.WithLabelValues(service, c.String()).Add(float64(n))
 }
 
 // noticed counts what came of a value in Consul's KV.

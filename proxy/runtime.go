@@ -32,6 +32,7 @@ var active atomic.Pointer[runtime]
 type runtime struct {
 	switcher *switcher.Switcher
 	ledger   ledger
+	usher    usher
 	metrics  *metrics
 
 	mu          sync.Mutex
@@ -62,7 +63,10 @@ func loadRuntime() (*runtime, error) {
 		}
 		rt.log = rt.logger()
 		rt.metrics = newMetrics(rt)
-		rt.switcher = switcher.New(rt, switcher.Hooks{Evict: rt.evict, Event: rt.metrics.event, Warn: rt.warn}, rt.log)
+		rt.usher = usher{ledger: &rt.ledger, pace: rt.pace, healthy: rt.wellWithout, ended: rt.metrics.evicted}
+		rt.switcher = switcher.New(rt, switcher.Hooks{
+			Evict: rt.evict, Streams: rt.ledger.counts, Event: rt.metrics.event, Warn: rt.warn,
+		}, rt.log)
 		return rt, nil
 	})
 	if err != nil {
@@ -204,13 +208,6 @@ func (rt *runtime) reconcile() error {
 		}
 	}
 	return nil
-}
-
-// evict is the switcher's hook for a drain that has reached its deadline.
-func (rt *runtime) evict(service string, c switcher.Color) int {
-	n := rt.ledger.evict(service, c)
-	rt.metrics.evictions.WithLabelValues(service, c.String()).Add(float64(n))
-	return n
 }
 
 // budget returns the retry budget of a service.

@@ -22,6 +22,7 @@ type trip struct {
 	started  time.Time
 	preview  preview
 	client   client
+	about    about
 	lease    switcher.Lease // of the latest attempt; released
 	upstream string
 	attempts int
@@ -34,6 +35,7 @@ func newTrip(e *edge, r *http.Request) *trip {
 		edge: e, started: time.Now(),
 		preview: e.config.Preview.wanted(r),
 		client:  e.config.Sticky.client(e.name, r),
+		about:   aboutRequest(r, e.config.TruncateClients),
 	}
 }
 
@@ -134,7 +136,7 @@ func (t *trip) choose() (x *entry, settled bool, err error) {
 			t.edge.name, lease.Color, h.Healthy, h.Total, h.Reason)
 	}
 	t.tried = append(t.tried, endpoint)
-	return t.edge.runtime.ledger.open(t.edge.name, lease, endpoint), true, nil
+	return t.edge.runtime.ledger.open(t.edge.name, t.about, lease, endpoint), true, nil
 }
 
 // An edge that has just started holds requests back until its first probes
@@ -162,6 +164,7 @@ func (t *trip) warmUp(ctx context.Context) bool {
 func (t *trip) attempt(w http.ResponseWriter, r *http.Request, x *entry) error {
 	t.attempts++
 	t.upstream = x.Upstream
+	x.CloseCode = uint16(t.edge.config.CloseCode)
 	if name := t.edge.config.ColorHeader; name != "" {
 		w.Header().Set(name, x.lease.Color.String())
 		x.Own = http.CanonicalHeaderKey(name)
@@ -213,7 +216,7 @@ const statusClientGone = 499
 // Read that fails, of a client that is still there too.
 func (t *trip) canceled(w http.ResponseWriter, r *http.Request, failed *AttemptError) error {
 	switch refused, ok := errors.AsType[caddyhttp.HandlerError](failed); {
-	case errors.Is(failed, errDrained), errors.Is(failed, errExit):
+	case errors.Is(failed, errEvicted), errors.Is(failed, errExit):
 		return t.refuse(w, http.StatusServiceUnavailable, failed)
 	case errors.Is(failed, os.ErrDeadlineExceeded):
 		return t.refuse(w, http.StatusRequestTimeout, failed)

@@ -221,7 +221,7 @@ func TestAnExchangeThatEndedBeforeAResponseSaysWhy(t *testing.T) {
 		status int
 	}{
 		{"the client went away", gone, context.Canceled, 499},
-		{"cut by a drain", t.Context(), errDrained, 503},
+		{"cut by a drain", t.Context(), errEvicted, 503},
 		{"cut at the end", t.Context(), errExit, 503},
 		{"a body that broke off", t.Context(), errors.New("unexpected EOF"), 400},
 		{"a body that is too large", t.Context(), caddyhttp.Error(http.StatusRequestEntityTooLarge, errors.New("too large")), 413},

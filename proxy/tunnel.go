@@ -12,6 +12,7 @@ import (
 // buffer each while idle.
 type tunnel struct {
 	client, upstream io.ReadWriteCloser
+	lanes            lanes
 	// linger bounds one direction after the other has ended, lest a peer
 	// that ignores the end keeps the exchange in-flight for ever.
 	linger time.Duration
@@ -24,8 +25,8 @@ type tunnel struct {
 
 // start begins to copy both ways. ahead are bytes the client sent already.
 func (t *tunnel) start(ahead []byte) {
-	go t.run(t.upstream, t.client, ahead)
-	go t.run(t.client, t.upstream, nil)
+	go t.run(&t.lanes.toUpstream, t.upstream, t.client, ahead)
+	go t.run(&t.lanes.toClient, t.client, t.upstream, nil)
 }
 
 // cut ends both directions.
@@ -33,11 +34,12 @@ func (t *tunnel) cut(error) {
 	_, _ = t.client.Close(), t.upstream.Close()
 }
 
-func (t *tunnel) run(dst io.Writer, src io.Reader, ahead []byte) {
-	err := copyAhead(dst, ahead)
+func (t *tunnel) run(l *lane, dst io.Writer, src io.Reader, ahead []byte) {
+	err := copyAhead(l, ahead)
 	if err == nil {
-		err = pump(dst, src)
+		err = pump(l, src)
 	}
+	l.Stop()
 	if err == nil {
 		err = closeWrite(dst)
 	}

@@ -61,8 +61,10 @@ type Options struct {
 	// Default 30s.
 	GateTimeout Duration `json:"gate_timeout,omitempty"`
 	// DrainTimeout is how long the color that lost its traffic may finish
-	// its work before what is left is cut, up to 7 days. Default 10m.
+	// its work before what is left is ended, up to 7 days. Default 10m.
 	DrainTimeout Duration `json:"drain_timeout,omitempty"`
+	// Deadlines are DrainTimeout for some kinds of streams.
+	Deadlines Deadlines `json:"drain_deadlines,omitzero"`
 }
 
 // Defaults and limits of Options.
@@ -81,7 +83,7 @@ func (o Options) Validate() error {
 	if o.DrainTimeout < 0 || o.DrainTimeout > maxDrainTimeout {
 		return fmt.Errorf("drain timeout %s: want 0 to %s", o.DrainTimeout, maxDrainTimeout)
 	}
-	return nil
+	return o.Deadlines.Validate()
 }
 
 // or fills what o leaves open from d.
@@ -91,6 +93,11 @@ func (o Options) or(d Options) Options {
 	}
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = d.DrainTimeout
+	}
+	for k, v := range d.Deadlines {
+		if o.Deadlines[k] == 0 {
+			o.Deadlines[k] = v
+		}
 	}
 	return o
 }

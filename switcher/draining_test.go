@@ -74,21 +74,21 @@ func TestSafeToStopIsTrueExactlyWhenItIs(t *testing.T) {
 func TestTheDeadlineCutsWhatIsLeftEachSecondUntilNothingIs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var release []func()
-		var calls atomic.Int64
+		var calls, ended atomic.Int64
 		b := &bed{TB: t, store: &memory{}, configs: map[string]switcher.Config{
 			"app": {Options: switcher.Options{DrainTimeout: switcher.Duration(time.Minute)}},
 		}}
-		b.hooks.Evict = func(service string, c switcher.Color) int {
+		b.hooks.Evict = func(service string, d switcher.Drain) int {
 			calls.Add(1)
-			if service != "app" || c != blue {
-				t.Errorf("asked to cut %s of %s", c, service)
+			if service != "app" || d.Color != blue || d.DrainTimeout != switcher.Duration(time.Minute) {
+				t.Errorf("asked to cut %+v of %s", d, service)
 			}
-			if len(release) == 0 {
-				return 0
+			if len(release) > 0 {
+				release[0]()
+				release = release[1:]
+				ended.Add(1)
 			}
-			release[0]()
-			release = release[1:]
-			return 1
+			return int(ended.Load())
 		}
 		b.open()
 		release = []func(){b.work("app", 0, 1), b.work("app", 0, 1), b.work("app", 0, 1)}
@@ -104,7 +104,7 @@ func TestTheDeadlineCutsWhatIsLeftEachSecondUntilNothingIs(t *testing.T) {
 		}
 		pass(3 * time.Second)
 		b.at("app", switcher.Steady, 100)
-		if m := b.last("app"); calls.Load() != 3 || m.Evicted != 3 || m.Result != switcher.ResultDone {
+		if m := b.last("app"); calls.Load() != 4 || m.Evicted != 3 || m.Result != switcher.ResultDone {
 			t.Errorf("after %d cuts history says %+v", calls.Load(), m)
 		}
 	})
@@ -186,12 +186,14 @@ func TestTheDrainCommandWaitsForTheIdleColor(t *testing.T) {
 		cut := 0
 		b := &bed{TB: t, store: &memory{}, configs: map[string]switcher.Config{"app": {}}}
 		var release func()
-		b.hooks.Evict = func(_ string, c switcher.Color) int {
-			if c != green {
-				t.Errorf("asked to cut %s", c)
+		b.hooks.Evict = func(_ string, d switcher.Drain) int {
+			if d.Color != green {
+				t.Errorf("asked to cut %s", d.Color)
+			}
+			if cut == 0 {
+				release()
 			}
 			cut++
-			release()
 			return 1
 		}
 		b.open()
@@ -207,7 +209,7 @@ func TestTheDrainCommandWaitsForTheIdleColor(t *testing.T) {
 		b.stored("app")
 		pass(6 * time.Second)
 		b.at("app", switcher.Steady, 0)
-		if m := b.last("app"); cut != 1 || m.Kind != switcher.KindDrain || m.Result != switcher.ResultDone || m.Generation != 1 {
+		if m := b.last("app"); cut != 2 || m.Evicted != 1 || m.Kind != switcher.KindDrain || m.Result != switcher.ResultDone || m.Generation != 1 {
 			t.Errorf("cut %d times; history says %+v", cut, m)
 		}
 	})

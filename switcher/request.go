@@ -83,6 +83,25 @@ type RollbackRequest struct {
 	Force bool `json:"force,omitempty"`
 }
 
+// EvictRequest ends streams of one service before any deadline, at the service's
+// pace. The zero Color is the idle one.
+type EvictRequest struct {
+	Request
+	Color Color        `json:"color,omitempty"`
+	Kinds []StreamKind `json:"kinds,omitempty"` // none: all
+	// IDs of the streams, at most MaxStreams; none: all.
+	IDs []string `json:"ids,omitempty"`
+}
+
+// Eviction acknowledges an EvictRequest.
+type Eviction struct {
+	// Streams that were chosen, and have not been before.
+	Streams int   `json:"streams"`
+	Color   Color `json:"color"`
+	// Pace is how many end per second now.
+	Pace int `json:"pace"`
+}
+
 // Receipt acknowledges a command: the table it speaks of serves already.
 type Receipt struct {
 	// ID of the move, to be found in history and events; empty where

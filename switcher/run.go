@@ -25,7 +25,9 @@ type run struct {
 	restored bool // since a restart: the target's first verdicts may be to come
 
 	drain DrainView // of all members together
-	cutAt time.Time // when to cut again what is left after the deadline
+	cutAt time.Time // when to end what is past its deadline, the next time
+
+	evicting bool // a deadline has passed
 }
 
 // greenroom is who acts where no operator does.
@@ -138,9 +140,10 @@ func (r *run) enter(cut Cutover, phase Phase) {
 	r.cut, r.phase, r.stepAt = cut, phase, now
 	r.again()
 	if phase == Draining {
-		r.drain = DrainView{Color: cut.Drain, Started: now, Deadline: now.Add(time.Duration(cut.DrainTimeout))}
+		first, last := cut.deadlines()
+		r.drain = DrainView{Color: cut.Drain, Started: now, Deadline: now.Add(last)}
 		r.drain.Initial = r.inflight()
-		r.cutAt = r.drain.Deadline
+		r.cutAt, r.evicting = now.Add(first), false
 	}
 }
 

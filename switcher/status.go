@@ -65,7 +65,7 @@ func (s *Switcher) view(m *machine) ServiceView {
 		Blue: m.viewPool(Blue), Green: m.viewPool(Green),
 	}
 	if m.run != nil {
-		v.Cutover = m.run.view()
+		v.Cutover = s.viewRun(m.run)
 	}
 	if len(m.state.History) > 0 {
 		last := m.state.History[0]
@@ -134,7 +134,7 @@ func (m *machine) viewPool(c Color) PoolView {
 	return v
 }
 
-func (r *run) view() *CutoverView {
+func (s *Switcher) viewRun(r *run) *CutoverView {
 	v := &CutoverView{Cutover: r.cut, Gates: slices.Clone(r.verdicts)}
 	v.Services, v.Ramp = slices.Clone(r.cut.Services), slices.Clone(r.cut.Ramp)
 	switch r.phase {
@@ -148,6 +148,7 @@ func (r *run) view() *CutoverView {
 				d.ETA = d.Deadline
 			}
 		}
+		d.Streams = s.countStreams(r)
 		v.Draining = &d
 	default:
 		if !r.waiting.IsZero() {
@@ -158,6 +159,33 @@ func (r *run) view() *CutoverView {
 		}
 	}
 	return v
+}
+
+// countStreams adds up what the members of a drain wait for.
+func (s *Switcher) countStreams(r *run) []StreamCount {
+	if s.hooks.Streams == nil {
+		return nil
+	}
+	var kinds [streamKinds]StreamCount
+	for _, m := range r.members {
+		for _, c := range s.hooks.Streams(m.name, r.cut.Drain) {
+			sum := &kinds[c.Kind]
+			if sum.Count == 0 || c.Oldest.Before(sum.Oldest) {
+				sum.Oldest = c.Oldest
+			}
+			sum.Count += c.Count
+			sum.Ending += c.Ending
+		}
+	}
+	var counts []StreamCount
+	for k, c := range kinds {
+		if c.Count > 0 {
+			c.Kind = StreamKind(k)
+			c.Deadline = r.drain.Started.Add(r.cut.Deadline(c.Kind))
+			counts = append(counts, c)
+		}
+	}
+	return counts
 }
 
 // Plan says what a cutover would do now, and which gates would refuse it or

@@ -24,16 +24,27 @@ type Config struct {
 
 // Hooks are called by the Switcher, and must not block: everything waits.
 type Hooks struct {
-	// Evict cuts what is still in-flight on a color whose drain has reached
-	// its deadline, and returns how much that was. It may be called again
-	// until nothing is left. Nil cuts nothing: the drain waits on.
-	Evict func(service string, c Color) int
+	// Evict ends streams of a color that drains, and returns how many have
+	// been ended since the drain began. It is called each second from the
+	// first deadline on, until nothing is left. Nil ends nothing: the drain
+	// waits on.
+	Evict func(service string, d Drain) (evicted int)
+	// Streams counts what a color that drains waits for, by kind, for
+	// status. Nil is fine.
+	Streams func(service string, c Color) []StreamCount
 	// Event is called with each event, in order, and must not call back.
 	// Nil is fine.
 	Event func(Event)
 	// Warn returns what else status is to warn of, for one service. Nil is
 	// fine.
 	Warn func(service string) []string
+}
+
+// Drain is a color that has lost its traffic.
+type Drain struct {
+	Color   Color
+	Started time.Time
+	Options // of the move: the deadlines
 }
 
 // Switcher holds the services and moves their traffic. See the package's

@@ -80,10 +80,12 @@ type CutoverView struct {
 type DrainView struct {
 	Color    Color     `json:"color"`
 	Started  time.Time `json:"started"`
-	Deadline time.Time `json:"deadline"`
+	Deadline time.Time `json:"deadline"` // the latest of all kinds
 	Initial  int64     `json:"initial"`  // in-flight when it began
 	Inflight int64     `json:"inflight"` // now
-	Evicted  int       `json:"evicted"`  // cut at the deadline
+	Evicted  int       `json:"evicted"`  // ended at a deadline
 	// ETA is when it would end at the pace so far; zero where unknown.
 	ETA time.Time `json:"eta,omitzero"`
+	// Streams are what it waits for, by kind.
+	Streams []StreamCount `json:"streams,omitempty"`
 }

@@ -22,7 +22,7 @@ type command struct {
 	// always goes through, even where the audit log cannot be written.
 	always bool
 	// prepare makes one call of the command.
-	prepare func(Switcher) *call
+	prepare func(*Handler) *call
 }
 
 var commands = map[string]command{
@@ -31,6 +31,7 @@ var commands = map[string]command{
 	"hold":     {role: RoleDrain, prepare: calling(ofRequest, Switcher.Hold)},
 	"resume":   {role: RoleFlip, prepare: calling(ofRequest, Switcher.Resume)},
 	"cutover":  {role: RoleFlip, prepare: calling(ofCutover, Switcher.Cutover)},
+	"evict":    {role: RoleFlip, prepare: prepareEvict},
 	"split":    {role: RoleFlip, prepare: calling(ofSplit, Switcher.Split)},
 	"lock":     {role: RoleFlip, prepare: calling(ofRequest, Switcher.Lock)},
 	"unlock":   {role: RoleFlip, prepare: calling(ofRequest, Switcher.Unlock)},
@@ -52,14 +53,24 @@ type call struct {
 }
 
 // calling fits a method of the Switcher into the table of commands.
-func calling[Q, A any](base func(*Q) *switcher.Request, do func(Switcher, context.Context, Q) (A, error)) func(Switcher) *call {
-	return func(sw Switcher) *call {
+func calling[Q, A any](base func(*Q) *switcher.Request, do func(Switcher, context.Context, Q) (A, error)) func(*Handler) *call {
+	return func(h *Handler) *call {
 		request := new(Q)
 		return &call{
 			request: request, base: base(request),
-			do: func(ctx context.Context) (any, error) { return do(sw, ctx, *request) },
+			do: func(ctx context.Context) (any, error) { return do(h.sw, ctx, *request) },
 		}
 	}
+}
+
+func prepareEvict(h *Handler) *call {
+	request := new(switcher.EvictRequest)
+	return &call{request: request, base: &request.Request, do: func(ctx context.Context) (any, error) {
+		if h.streams == nil {
+			return nil, errNoStreams
+		}
+		return h.streams.Evict(ctx, *request)
+	}}
 }
 
 // forced reports a request that overrides a gate.
@@ -82,7 +93,7 @@ func (c *call) essentials() json.RawMessage {
 
 func (h *Handler) command(w http.ResponseWriter, r *http.Request, id Identity, to target) {
 	c := commands[to.action]
-	call := c.prepare(h.sw)
+	call := c.prepare(h)
 	if err := readRequest(w, r, call, to.name); err != nil {
 		h.answer(w, nil, err)
 		return

@@ -34,7 +34,7 @@ func (d Deputy) Refused(by, service, code, detail string) {
 }
 
 func deputize[Q any](ctx context.Context, h *Handler, action string, req Q) (switcher.Receipt, error) {
-	call := commands[action].prepare(h.sw)
+	call := commands[action].prepare(h)
 	*call.request.(*Q) = req
 	id := Identity{Name: call.base.By, Role: commands[action].role}
 	result, err := h.carryOut(withHardStop(ctx, ctx), id, action, call)

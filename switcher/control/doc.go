@@ -19,12 +19,16 @@
 //	GET  /v1/services                  {"services":[view, …]}
 //	GET  /v1/services/{name}           one view
 //	GET  /v1/services/{name}/history   {"moves":[move, …]}, newest first
+//	GET  /v1/services/{name}/streams   {"streams":[stream, …],"total":n,"next":id}
 //	GET  /v1/events                    every change, as server-sent events
 //	GET  /v1/fleet                     what the edges on one Consul report
 //	POST /v1/services/{name}/plan      a plan; changes nothing
 //	POST /v1/services/{name}/{command} a receipt
 //
-// The commands are cutover, split, rollback, abort, hold, resume, lock, unlock
+// Streams are the oldest first; ?color=, ?kind= (repeatable), ?limit= (100, at most
+// 1000) and ?after=<next> choose among them.
+//
+// The commands are cutover, evict, split, rollback, abort, hold, resume, lock, unlock
 // and drain. The body is the request of the switcher package, in JSON, or
 // empty for the zero request. {name} comes first among its services; more for
 // a group may follow in "services".
@@ -82,7 +86,7 @@
 //	role   may
 //	view   every GET, and plan
 //	drain  drain, hold
-//	flip   cutover, split, rollback, abort, resume, lock, unlock
+//	flip   cutover, evict, split, rollback, abort, resume, lock, unlock
 //	force  rollback with "force": true
 //
 // Root and the user that Greenroom runs as have force until a rule names

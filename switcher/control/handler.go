@@ -52,6 +52,7 @@ type Handler struct {
 	sw           Switcher
 	audit        *Audit
 	fleet        func(context.Context) (any, error)
+	streams      Streams
 	log          *slog.Logger
 	refusals     throttle
 	origins      *http.CrossOriginProtection
@@ -74,6 +75,16 @@ func NewHandler(sw Switcher, audit *Audit, log *slog.Logger) *Handler {
 // SetFleet sets what answers GET /v1/fleet: a document for JSON, or nil while the
 // edge is in no fleet. It must be called before the first request.
 func (h *Handler) SetFleet(fleet func(context.Context) (any, error)) { h.fleet = fleet }
+
+// Streams are what the edge has under way.
+type Streams interface {
+	Streams(ctx context.Context, service string, q switcher.StreamQuery) (switcher.StreamPage, error)
+	Evict(ctx context.Context, req switcher.EvictRequest) (switcher.Eviction, error)
+}
+
+// SetStreams sets what answers for streams. Without it there are none to be
+// seen. It must be called before the first request.
+func (h *Handler) SetStreams(s Streams) { h.streams = s }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -107,7 +118,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, id Identity, to 
 		return
 	}
 	for key := range query {
-		if to.action != "events" || key != "service" {
+		if !slices.Contains(parameters[to.action], key) {
 			h.fail(w, newProblem(CodeInvalid, "query parameter %q: %s takes none such", cut(key, maxName), to.action))
 			return
 		}
@@ -122,9 +133,15 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, id Identity, to 
 	case to.action == "events":
 		h.events(w, r, query["service"])
 	default:
-		body, err := h.read(r.Context(), to)
+		body, err := h.read(r.Context(), to, query)
 		h.answer(w, body, err)
 	}
+}
+
+// parameters of the query that a route knows.
+var parameters = map[string][]string{
+	"events":  {"service"},
+	"streams": {"color", "kind", "after", "limit"},
 }
 
 type servicesBody struct {
@@ -135,8 +152,10 @@ type historyBody struct {
 	Moves []switcher.Move `json:"moves"`
 }
 
-func (h *Handler) read(ctx context.Context, to target) (any, error) {
+func (h *Handler) read(ctx context.Context, to target, query url.Values) (any, error) {
 	switch to.action {
+	case "streams":
+		return h.readStreams(ctx, to.name, query)
 	case "fleet":
 		return h.readFleet(ctx)
 	case "services":
@@ -231,7 +250,7 @@ func parsePath(escaped string) (to target, found bool) {
 		return target{"view", rest[1]}, true
 	default:
 		to = target{rest[2], rest[1]}
-		return to, to.isCommand() || to.action == "history"
+		return to, to.isCommand() || to.action == "history" || to.action == "streams"
 	}
 }
 

@@ -1,0 +1,56 @@
+package proxy
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+)
+
+// readDeadline reads "drain_deadline <kind> <duration>".
+func (s *Service) readDeadline(d *caddyfile.Dispenser) error {
+	var name, value string
+	if !d.AllArgs(&name, &value) {
+		return d.Errf("drain_deadline: want a kind of stream and a duration")
+	}
+	kind, err := switcher.ParseStreamKind(name)
+	if err != nil {
+		return d.Errf("drain_deadline: %s", err)
+	}
+	if s.DrainDeadlines[kind] != 0 {
+		return d.Errf("drain_deadline of %s is given twice", kind)
+	}
+	var deadline caddy.Duration
+	if err := parseDuration(d, "drain_deadline", value, &deadline); err != nil {
+		return err
+	}
+	s.DrainDeadlines[kind] = switcher.Duration(deadline)
+	return nil
+}
+
+// readPace reads "evict 2%" or "evict 50", per second.
+func (s *Service) readPace(d *caddyfile.Dispenser) error {
+	var value string
+	if err := text(&value)(d); err != nil {
+		return err
+	}
+	s.Evict = new(Pace)
+	digits, percent := strings.CutSuffix(value, "%")
+	if percent {
+		share, err := strconv.ParseFloat(digits, 64)
+		if err != nil || !(share > 0 && share <= 100) {
+			return d.Errf("evict %q: want a share above 0%% up to 100%%, or streams, per second", value)
+		}
+		s.Evict.Percent = share
+		return nil
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 {
+		return d.Errf("evict %q: want a share, as 2%%, or streams, as 50, per second", value)
+	}
+	s.Evict.PerSecond = n
+	return nil
+}

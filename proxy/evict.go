@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/control"
+)
+
+// evict is the switcher's hook for a drain with deadlines that have passed.
+func (rt *runtime) evict(service string, d switcher.Drain) int {
+	lasts := time.Since(d.Started)
+	_, ended := rt.usher.show(service, d.Color, d.Started, func(e *entry) bool {
+		return lasts >= d.Deadline(e.streamKind())
+	})
+	return ended
+}
+
+// pace is that of the service in the config in force.
+func (rt *runtime) pace(service string) Pace {
+	if app := rt.inForce.Load(); app != nil && app.edges[service] != nil && app.edges[service].config.Evict != nil {
+		return *app.edges[service].config.Evict
+	}
+	return Pace{}
+}
+
+// wellWithout reports whether the other color is healthy as a whole, so that it
+// can take what comes back.
+func (rt *runtime) wellWithout(service string, c switcher.Color) bool {
+	t := rt.switcher.Service(service).Table()
+	if t == nil {
+		return false
+	}
+	h := t.Pools.Of(c.Other()).Health()
+	return h.Total > 0 && h.Healthy == h.Total
+}
+
+// Streams implements control.Streams.
+func (rt *runtime) Streams(ctx context.Context, service string, q switcher.StreamQuery) (switcher.StreamPage, error) {
+	if _, err := rt.switcher.View(ctx, service); err != nil {
+		return switcher.StreamPage{}, err
+	}
+	return rt.ledger.streams(service, q, time.Now()), nil
+}
+
+// Evict implements control.Streams.
+func (rt *runtime) Evict(ctx context.Context, req switcher.EvictRequest) (switcher.Eviction, error) {
+	if len(req.Services) != 1 {
+		return switcher.Eviction{}, fmt.Errorf("%w: evict wants one service, not %d", switcher.ErrInvalid, len(req.Services))
+	}
+	if len(req.IDs) > switcher.MaxStreams {
+		return switcher.Eviction{}, fmt.Errorf("%w: %d streams are named, at most %d", switcher.ErrInvalid, len(req.IDs), switcher.MaxStreams)
+	}
+	service := req.Services[0]
+	view, err := rt.switcher.View(ctx, service)
+	if err != nil {
+		return switcher.Eviction{}, err
+	}
+	if req.IfGeneration != nil && *req.IfGeneration != view.Generation {
+		return switcher.Eviction{}, fmt.Errorf("%w: service %q is at generation %d, not %d", switcher.ErrConflict, service, view.Generation, *req.IfGeneration)
+	}
+	c := req.Color
+	if c == 0 {
+		c = view.Active.Other()
+	}
+	now := time.Now()
+	added, _ := rt.usher.show(service, c, rt.usher.sinceOf(service, c), func(e *entry) bool {
+		return (e.isStream(now) || len(req.IDs) > 0) && (len(req.Kinds) == 0 || slices.Contains(req.Kinds, e.streamKind())) &&
+			(len(req.IDs) == 0 || slices.Contains(req.IDs, e.id()))
+	})
+	return switcher.Eviction{Streams: added, Color: c, Pace: rt.pace(service).quota(added, rt.wellWithout(service, c))}, nil
+}
+
+var _ control.Streams = (*runtime)(nil)

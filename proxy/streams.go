@@ -1,0 +1,143 @@
+package proxy
+
+import (
+	"cmp"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
+)
+
+// streamAge is how long an exchange lasts before it counts as a stream whatever
+// it is. WebSockets, server-sent events, gRPC calls and responses of unknown
+// length do at once.
+const streamAge = time.Second
+
+// maxPath is how much of a path is shown, in bytes.
+const maxPath = 256
+
+// about is what is shown of a request. Its strings are the request's own, so
+// that a short one costs nothing; a tunnel takes copies.
+type about struct {
+	method, path, client, protocol string
+	truncate                       bool // the client's address
+}
+
+func aboutRequest(r *http.Request, truncate bool) about {
+	return about{method: r.Method, path: r.URL.Path, client: clientIP(r), protocol: r.Proto, truncate: truncate}
+}
+
+// shownClient is the client's address; of one that is truncated the /24 or /48.
+func (a *about) shownClient() string {
+	if !a.truncate {
+		return a.client
+	}
+	ip, err := netip.ParseAddr(a.client)
+	if err != nil {
+		return ""
+	}
+	bits := 48
+	if ip = ip.Unmap(); ip.Is4() {
+		bits = 24
+	}
+	prefix, err := ip.WithZone("").Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return prefix.String()
+}
+
+// isStream reports whether e is more than a short request.
+func (e *entry) isStream(now time.Time) bool {
+	switch e.streamKind() {
+	case switcher.StreamWebSocket, switcher.StreamSSE, switcher.StreamLive, switcher.StreamGRPC:
+		return true
+	}
+	return now.Sub(e.started) >= streamAge
+}
+
+// id is short, and unique while the edge runs.
+func (e *entry) id() string { return strconv.FormatUint(e.number, 36) }
+
+func (e *entry) stream(now time.Time) switcher.Stream {
+	s := switcher.Stream{
+		ID: e.id(), Kind: e.streamKind(), Color: e.lease.Color, State: e.state(), Upstream: e.Upstream,
+		Client: e.about.shownClient(), Method: e.about.method, Path: e.about.path[:min(len(e.about.path), maxPath)], Protocol: e.about.protocol,
+		Started: e.started, Received: e.received.Load(), Sent: e.sent.Load(),
+	}
+	if last := e.last.Load(); last != 0 {
+		s.LastByte = time.Unix(0, last)
+	} else if s.Received+s.Sent > 0 {
+		s.LastByte = e.started
+	}
+	if age := now.Sub(e.started).Seconds(); age > 0 {
+		s.Rate = int64(float64(s.Received+s.Sent) / age)
+	}
+	return s
+}
+
+// of returns the streams of a service that want chooses.
+func (l *ledger) of(service string, want func(*entry) bool) (list []*entry) {
+	for i := range l.parts {
+		list = append(list, l.parts[i].those(func(e *entry) bool { return e.service == service && want(e) })...)
+	}
+	return list
+}
+
+// streams returns a page of a service's streams, the oldest first.
+func (l *ledger) streams(service string, q switcher.StreamQuery, now time.Time) switcher.StreamPage {
+	all := l.of(service, func(e *entry) bool {
+		return e.isStream(now) && (q.Color == 0 || e.lease.Color == q.Color) &&
+			(len(q.Kinds) == 0 || slices.Contains(q.Kinds, e.streamKind()))
+	})
+	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.number, b.number) })
+	page := switcher.StreamPage{Streams: []switcher.Stream{}, Total: len(all)}
+	if after, err := strconv.ParseUint(q.After, 36, 64); err == nil {
+		all = all[max(0, indexAfter(all, after)):]
+	}
+	limit := min(cmp.Or(q.Limit, 100), switcher.MaxStreams)
+	for _, e := range all[:min(limit, len(all))] {
+		page.Streams = append(page.Streams, e.stream(now))
+	}
+	if len(all) > limit {
+		page.Next = page.Streams[limit-1].ID
+	}
+	return page
+}
+
+// indexAfter is where those begin whose number is above n.
+func indexAfter(sorted []*entry, n uint64) int {
+	i, found := slices.BinarySearchFunc(sorted, n, func(e *entry, n uint64) int { return cmp.Compare(e.number, n) })
+	if found {
+		i++
+	}
+	return i
+}
+
+// counts says what a color still has under way, by kind.
+func (l *ledger) counts(service string, c switcher.Color) (counts []switcher.StreamCount) {
+	kinds := make(map[switcher.StreamKind]*switcher.StreamCount)
+	for _, e := range l.of(service, func(e *entry) bool { return e.lease.Color == c }) {
+		k := kinds[e.streamKind()]
+		if k == nil {
+			k = &switcher.StreamCount{Kind: e.streamKind(), Oldest: e.started}
+			kinds[k.Kind] = k
+		}
+		k.Count++
+		if e.started.Before(k.Oldest) {
+			k.Oldest = e.started
+		}
+		if e.ending.Load() {
+			k.Ending++
+		}
+	}
+	for _, kind := range switcher.StreamKinds() {
+		if k := kinds[kind]; k != nil {
+			counts = append(counts, *k)
+		}
+	}
+	return counts
+}
