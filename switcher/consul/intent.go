@@ -23,7 +23,8 @@ import (
 // One JSON object says more; all fields but "to" may be left out:
 //
 //	{"to": "green", "ramp": "10:5m,50:10m", "reason": "release 1.4.2",
-//	 "if_generation": 17, "gate_timeout": "1m", "drain_timeout": "15m"}
+//	 "if_generation": 17, "gate_timeout": "1m", "drain_timeout": "15m",
+//	 "drain_deadlines": {"websocket": "30m"}}
 //
 // Consul does not notice when a key is set to what it already holds. To ask for
 // the same again, write another reason.
@@ -120,12 +121,13 @@ func (g given[T]) orZero() (v T) {
 }
 
 type object struct {
-	To           given[switcher.Color]    `json:"to"`
-	Ramp         given[switcher.Ramp]     `json:"ramp"`
-	Reason       given[string]            `json:"reason"`
-	IfGeneration given[uint64]            `json:"if_generation"`
-	GateTimeout  given[switcher.Duration] `json:"gate_timeout"`
-	DrainTimeout given[switcher.Duration] `json:"drain_timeout"`
+	To           given[switcher.Color]     `json:"to"`
+	Ramp         given[switcher.Ramp]      `json:"ramp"`
+	Reason       given[string]             `json:"reason"`
+	IfGeneration given[uint64]             `json:"if_generation"`
+	GateTimeout  given[switcher.Duration]  `json:"gate_timeout"`
+	DrainTimeout given[switcher.Duration]  `json:"drain_timeout"`
+	Deadlines    given[switcher.Deadlines] `json:"drain_deadlines"`
 }
 
 func parseObject(text []byte) (Intent, error) {
@@ -135,7 +137,7 @@ func parseObject(text []byte) (Intent, error) {
 	}
 	in := Intent{
 		To: o.To.orZero(), Ramp: o.Ramp.value, Reason: o.Reason.orZero(), IfGeneration: o.IfGeneration.value,
-		Options: switcher.Options{GateTimeout: o.GateTimeout.orZero(), DrainTimeout: o.DrainTimeout.orZero()},
+		Options: switcher.Options{GateTimeout: o.GateTimeout.orZero(), DrainTimeout: o.DrainTimeout.orZero(), Deadlines: o.Deadlines.orZero()},
 	}
 	return in, in.validate()
 }

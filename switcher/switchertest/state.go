@@ -38,6 +38,9 @@ func ramping() switcher.ServiceState {
 			Held: &switcher.Hold{Reason: "errors\nrise \u2028 \x00", By: "uid 1000"},
 			Options: switcher.Options{
 				GateTimeout: switcher.Duration(30 * time.Second), DrainTimeout: switcher.Duration(10 * time.Minute),
+				Deadlines: switcher.Deadlines{
+					switcher.StreamWebSocket: switcher.Duration(30 * time.Minute), switcher.StreamUpload: switcher.Duration(2 * time.Hour),
+				},
 			},
 			By: "uid 1000", Reason: `1.4.2 "final"`, Started: at(1),
 		},
