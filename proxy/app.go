@@ -68,6 +68,7 @@ type edge struct {
 	service   *switcher.Service
 	runtime   *runtime
 	budget    *budget
+	onward    *Onward
 	outcomes  func() *outcomes // made at first use, so that a refused config shows in no metric
 }
 
@@ -132,6 +133,7 @@ func (app *App) edge(ctx caddy.Context, name string, s *Service) (*edge, error) 
 	e := &edge{
 		name: name, config: s, service: rt.switcher.Service(name), runtime: rt,
 		budget:   rt.budget(name),
+		onward:   app.onward(name, s.Resume),
 		outcomes: sync.OnceValue(func() *outcomes { return rt.metrics.of(name) }),
 	}
 	var err error

@@ -54,3 +54,20 @@ func (s *Service) readPace(d *caddyfile.Dispenser) error {
 	s.Evict.PerSecond = n
 	return nil
 }
+
+// readResume reads "resume [off|pool|any_color]" and its block.
+func (s *Service) readResume(d *caddyfile.Dispenser) error {
+	s.Resume = new(Resume)
+	if d.NextArg() {
+		s.Resume.From = d.Val()
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return options{
+		"attempts":      number(&s.Resume.Attempts),
+		"concurrent":    number(&s.Resume.Concurrent),
+		"patience":      duration(&s.Resume.Patience),
+		"last_modified": on(&s.Resume.LastModified),
+	}.read(d)
+}

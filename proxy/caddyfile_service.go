@@ -32,6 +32,11 @@ import (
 //		drain_deadline <kind> <duration>
 //		evict <share>%|<streams> # per second
 //		close_code <code>
+//		resume [off|pool|any_color] {
+//			attempts|concurrent <n>
+//			patience <duration>
+//			last_modified
+//		}
 //		truncate_clients
 //		retries|retry_percent|retries_per_second <n>
 //		eject <connect errors> [<duration>]
@@ -67,6 +72,7 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		"drain_timeout":         duration(&s.DrainTimeout),
 		"drain_deadline":        s.readDeadline,
 		"evict":                 s.readPace,
+		"resume":                s.readResume,
 		"close_code":            number(&s.CloseCode),
 		"truncate_clients":      on(&s.TruncateClients),
 		"retries":               optionalNumber(&s.Retry.Attempts),

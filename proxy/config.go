@@ -79,6 +79,10 @@ type Service struct {
 	// streams. Default: false.
 	TruncateClients bool `json:"truncate_clients,omitempty"`
 
+	// Continuing downloads whose upstream dies. Default: from upstreams of
+	// the same color, where the rules allow it.
+	Resume *Resume `json:"resume,omitempty"`
+
 	// Trying again, and passing over upstreams that refuse connections.
 	Retry *Retry `json:"retry,omitempty"`
 
@@ -148,7 +152,11 @@ func (s *Service) prepare() (err error) {
 	if s.Retry == nil {
 		s.Retry = new(Retry)
 	}
+	if s.Resume == nil {
+		s.Resume = new(Resume)
+	}
 	return errors.Join(
+		s.Resume.prepare(),
 		fieldName("color_header", s.ColorHeader),
 		inRange("min_healthy", s.MinHealthy, 0.001, 1),
 		inRange("soak", time.Duration(s.Soak), 0, 24*time.Hour),

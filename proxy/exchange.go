@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/greenroom-proxy/greenroom/internal/resume"
 )
 
 // A Forwarder sends one request to one upstream and relays what it answers:
@@ -75,6 +77,15 @@ type Exchange struct {
 	// CloseCode is that of a WebSocket that is ended. 0: 1012.
 	CloseCode uint16
 
+	// Onward says how the body of a download goes on when its upstream
+	// dies, by asking Elsewhere for others. nil: it does not.
+	Onward    *Onward
+	Elsewhere interface {
+		// Another moves the exchange to an upstream that it has not been
+		// at, and returns its address; false: there is none.
+		Another() (upstream string, ok bool)
+	}
+
 	flow
 
 	mu       sync.Mutex
@@ -83,6 +94,15 @@ type Exchange struct {
 	cause    error             // guarded by mu; not nil: was cut
 	detached bool              // guarded by mu
 	finish   func()            // called once, by whoever ends the exchange
+}
+
+// Onward is what a forwarder needs to continue a body from another upstream.
+type Onward struct {
+	resume.Options // but for Next
+	Rules          resume.Rules
+	// Leaves: it may go on from the other color too, and goes there when it is
+	// to end.
+	Leaves bool
 }
 
 // OnCut says how to end the exchange when the deadline of a drain has passed.
@@ -142,7 +162,11 @@ func (x *Exchange) End(cause error, patience time.Duration) bool {
 		return x.Cut(cause)
 	}
 	f(cause)
-	time.AfterFunc(patience, func() { x.Cut(cause) })
+	time.AfterFunc(patience, func() {
+		if x.ending.Load() { // it has not moved away instead
+			x.Cut(cause)
+		}
+	})
 	return true
 }
 
@@ -153,6 +177,7 @@ func (x *Exchange) Detach() (finish func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.detached = true
+	x.Onward, x.Elsewhere = nil, nil // which hold the config
 	return x.finish
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
 const copyBufferSize = 32 << 10
@@ -22,10 +24,10 @@ func (a *attempt) relay(res *http.Response) error {
 	kind := responseKind(a.x.streamKind(), res)
 	a.x.Became(kind)
 	a.x.Opened()
+	stays := a.goOn(res)
 	bye := newFarewell(kind, func(cause error) { a.cancel(cause) })
 	if bye != nil {
 		a.x.OnEnd(bye.ask)
-		defer a.x.OnEnd(nil)
 	}
 	if a.body != nil && !a.body.complete.Load() {
 		// A stream both ways: a client that only listens may be silent.
@@ -46,6 +48,9 @@ func (a *attempt) relay(res *http.Response) error {
 	case writeErr != nil:
 		return a.aborted("writing to the client", writeErr)
 	case readErr != nil:
+		if kind == switcher.StreamDownload && stays != "" && a.x.Onward != nil && a.r.Context().Err() == nil {
+			a.x.Onward.Observer.Cut(stays)
+		}
 		_ = a.rc.Flush() // what did come belongs to the client
 		return a.aborted("reading the response", readErr)
 	}

@@ -108,9 +108,10 @@ type attempt struct {
 	connecting atomic.Bool // the transport is looking for a connection
 
 	mu    sync.Mutex
-	phase attemptPhase // guarded by mu
-	conn  net.Conn     // guarded by mu; the transport's latest
-	hints int          // guarded by mu; interim responses relayed
+	phase attemptPhase            // guarded by mu
+	conn  net.Conn                // guarded by mu; the transport's latest
+	hints int                     // guarded by mu; interim responses relayed
+	drop  context.CancelCauseFunc // guarded by mu; ends the search for a continuation; nil: there is none
 }
 
 type attemptPhase uint8
@@ -152,10 +153,21 @@ func (a *attempt) end() {
 		return
 	}
 	a.x.OnCut(nil)
+	a.x.OnEnd(nil)
 	if a.unlink != nil {
 		a.unlink()
 	}
+	a.dropBody(nil)
 	a.cancel(nil)
+}
+
+func (a *attempt) dropBody(cause error) {
+	a.mu.Lock()
+	drop := a.drop
+	a.mu.Unlock()
+	if drop != nil {
+		drop(cause)
+	}
 }
 
 func (a *attempt) enter(p attemptPhase) {
@@ -167,6 +179,7 @@ func (a *attempt) enter(p attemptPhase) {
 // cut ends the exchange: the upstream's side at once, and a client that does
 // not send or not read, which would hold us in a Read or a Write.
 func (a *attempt) cut(cause error) {
+	a.dropBody(cause) // first: what is canceled must not be continued
 	a.cancel(cause)
 	if a.body != nil {
 		a.body.stop(errBodyReleased)

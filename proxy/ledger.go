@@ -29,9 +29,9 @@ type entry struct {
 	about    about
 	number   uint64 // of the exchange; later ones have higher ones, roughly
 	started  time.Time
-	lease    switcher.Lease
-	endpoint *switcher.Endpoint
-	wanted   atomic.Bool // the usher has been told of it
+	lease    switcher.Lease     // changed under part.mu, by the handler
+	endpoint *switcher.Endpoint // changed under part.mu, by the handler
+	wanted   atomic.Bool        // the usher has been told of it
 	over     atomic.Bool
 
 	part       *ledgerPart
@@ -39,9 +39,9 @@ type entry struct {
 }
 
 // open begins an exchange with endpoint, on a lease that it will release.
-func (l *ledger) open(service string, about about, lease switcher.Lease, endpoint *switcher.Endpoint) *entry {
+func (l *ledger) open(service string, about about, started time.Time, lease switcher.Lease, endpoint *switcher.Endpoint) *entry {
 	at := rand.Uint64() % uint64(len(l.parts))
-	e := &entry{service: service, about: about, started: time.Now(), lease: lease, endpoint: endpoint, part: &l.parts[at]}
+	e := &entry{service: service, about: about, started: started, lease: lease, endpoint: endpoint, part: &l.parts[at]}
 	e.Upstream = endpoint.Address()
 	e.finish = e.close
 	endpoint.Begin()
@@ -68,9 +68,32 @@ func (e *entry) close() {
 		e.next.prev = e.prev
 	}
 	e.part.mu.Unlock()
-	e.over.Store(true)
+	e.over.Store(true) // nobody moves it any more
 	e.endpoint.End()
 	e.lease.Release()
+}
+
+// moves takes the exchange to another endpoint, on a lease of its own if that is
+// of the other color.
+func (e *entry) moves(to *switcher.Endpoint, lease *switcher.Lease) {
+	to.Begin()
+	e.endpoint.End()
+	if lease != nil {
+		e.lease.Release()
+	}
+	e.part.mu.Lock()
+	defer e.part.mu.Unlock()
+	e.endpoint = to
+	if lease != nil {
+		e.lease = *lease
+	}
+}
+
+// place is where it is now.
+func (e *entry) place() (c switcher.Color, upstream string) {
+	e.part.mu.Lock()
+	defer e.part.mu.Unlock()
+	return e.lease.Color, e.endpoint.Address()
 }
 
 var errExit = errors.New("the edge ends")

@@ -61,7 +61,7 @@ func enter(t testing.TB, l *ledger, s *switcher.Service, idle bool) *entry {
 	if !ok {
 		t.Fatal("no lease")
 	}
-	return l.open(s.Name(), about{}, lease, lease.Pool().Endpoints()[0])
+	return l.open(s.Name(), about{}, time.Now(), lease, lease.Pool().Endpoints()[0])
 }
 
 func (l *ledger) count() (n int) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/greenroom-proxy/greenroom/internal/resume"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/consul"
 )
@@ -26,6 +27,10 @@ type metrics struct {
 	drains    *prometheus.HistogramVec
 	evictions *prometheus.CounterVec
 	fleet     *prometheus.CounterVec
+	resumes   *prometheus.CounterVec
+	carried   *prometheus.CounterVec
+	refusals  *prometheus.CounterVec
+	truncated *prometheus.CounterVec
 	gauges    gauges
 }
 
@@ -48,12 +53,17 @@ func newMetrics(rt *runtime) *metrics {
 		drains:    histogram("drain_duration_seconds", "Time until a color that lost its traffic was idle.", slow, "service"),
 		evictions: counter("evicted_total", "Streams ended at the deadline of a drain, or by greenroom evict.", "service", "color"),
 		fleet:     counter("fleet_values_total", "Values in Consul's KV that were dealt with, by what came of them.", "service", "key", "result"),
+		resumes:   counter("resumes_total", "Bodies that went on from another upstream.", "service"),
+		carried:   counter("resumed_bytes_total", "Bytes that came from another upstream than the first.", "service"),
+		refusals:  counter("resume_refusals_total", "Answers that were no continuation, by why.", "service", "reason"),
+		truncated: counter("truncated_total", "Downloads that were cut as their upstream died, by why they did not go on.", "service", "reason"),
 		gauges:    gauges{rt},
 	}
 }
 
 func (m *metrics) register(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.retries, m.cutovers, m.moves, m.drains, m.evictions, m.fleet, m.gauges} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.retries, m.cutovers, m.moves, m.drains, m.evictions, m.fleet,
+		m.resumes, m.carried, m.refusals, m.truncated, m.gauges} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -75,6 +85,23 @@ func (m *metrics) event(e switcher.Event) {
 
 func (m *metrics) evicted(service string, c switcher.Color, n int) {
 	m.evictions.WithLabelValues(service, c.String()).Add(float64(n))
+}
+
+// resumer counts for one service; it is a resume.Observer.
+type resumer struct {
+	m       *metrics
+	service string
+}
+
+func (m *metrics) resumer(service string) resume.Observer { return resumer{m, service} }
+
+func (r resumer) Resumed()        { r.m.resumes.WithLabelValues(r.service).Inc() }
+func (r resumer) Carried(n int64) { r.m.carried.WithLabelValues(r.service).Add(float64(n)) }
+func (r resumer) Refused(reason resume.Reason) {
+	r.m.refusals.WithLabelValues(r.service, string(reason)).Inc()
+}
+func (r resumer) Cut(reason resume.Reason) {
+	r.m.truncated.WithLabelValues(r.service, string(reason)).Inc()
 }
 
 // noticed counts what came of a value in Consul's KV.

@@ -108,10 +108,14 @@ func TestAWebSocketMayComeOverAnyVersionOfHTTP(t *testing.T) {
 		echo(t, c, "over HTTP/1.1")
 		must(t, c.CloseNow())
 	}
+	idle := func() {
+		until(t, "no WebSocket counts any more", func() bool { return h.view("app").Blue.Inflight == 0 })
+	}
 	for name, transport := range map[string]http.RoundTripper{"HTTP/2": http2Only(t), "HTTP/3": http3Only(t)} {
+		idle()
 		t.Run(name, func(t *testing.T) { testExtendedConnect(t, ctx, h, transport) })
 	}
-	until(t, "no WebSocket counts any more", func() bool { v := h.view("app"); return v.Blue.Inflight == 0 })
+	idle()
 }
 
 func testExtendedConnect(t *testing.T, ctx context.Context, h *house, transport http.RoundTripper) {

@@ -75,13 +75,13 @@ type client struct {
 	cookie *http.Cookie // to be set; nil: none
 }
 
-// client says who asks.
-func (s *Sticky) client(service string, r *http.Request) client {
+// client says who asks, from the address ip.
+func (s *Sticky) client(service, ip string, r *http.Request) client {
 	var key string
 	var cookie *http.Cookie
 	switch s.by() {
 	case "none":
-		return client{hash: switcher.HashKey(service, clientIP(r)), bucket: switcher.RandomBucket()}
+		return client{hash: switcher.HashKey(service, ip), bucket: switcher.RandomBucket()}
 	case "cookie":
 		if key = cookieValue(r, s.Name); key == "" {
 			cookie = s.newCookie(r)
@@ -93,7 +93,7 @@ func (s *Sticky) client(service string, r *http.Request) client {
 		key = r.URL.Query().Get(s.Name)
 	}
 	if key == "" {
-		key = clientIP(r)
+		key = ip
 	}
 	key = key[:min(len(key), maxKey)]
 	return client{hash: switcher.HashKey(service, key), bucket: switcher.Bucket(service, key), cookie: cookie}

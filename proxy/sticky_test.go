@@ -47,7 +47,7 @@ func TestAClientIsKnownByWhatItsServiceSays(t *testing.T) {
 		{"long key", &Sticky{By: "header", Name: "X-Tenant"}, from("", "/", with("X-Tenant", strings.Repeat("x", 300))), strings.Repeat("x", 256)},
 	} {
 		must(t, c.sticky.validate())
-		got := c.sticky.client("app", c.r)
+		got := c.sticky.clientOf("app", c.r)
 		equal(t, c.name+": bucket", got.bucket, switcher.Bucket("app", c.key))
 		equal(t, c.name+": hash", got.hash, switcher.HashKey("app", c.key))
 		equal(t, c.name+": no cookie is set", got.cookie, nil)
@@ -57,16 +57,16 @@ func TestAClientIsKnownByWhatItsServiceSays(t *testing.T) {
 func TestABucketStaysTheSameInAnotherProcess(t *testing.T) {
 	s := &Sticky{By: "header", Name: "X-Tenant"}
 	for key, want := range map[string]uint16{"t1": 3147, "t2": 7762, "": 1907} {
-		got := s.client("app", from("10.0.0.1", "/", with("X-Tenant", key))).bucket
+		got := s.clientOf("app", from("10.0.0.1", "/", with("X-Tenant", key))).bucket
 		equal(t, "bucket of "+key, got, want)
 	}
 }
 
 func TestAClientThatIsNotStickyHasNoBucketOfItsOwn(t *testing.T) {
 	s := &Sticky{By: "none"}
-	first := s.client("app", from("10.0.0.1", "/"))
+	first := s.clientOf("app", from("10.0.0.1", "/"))
 	for range 1000 {
-		again := s.client("app", from("10.0.0.1", "/"))
+		again := s.clientOf("app", from("10.0.0.1", "/"))
 		equal(t, "hash", again.hash, first.hash)
 		if again.bucket != first.bucket {
 			return
@@ -78,7 +78,7 @@ func TestAClientThatIsNotStickyHasNoBucketOfItsOwn(t *testing.T) {
 func TestAPinIsSetOnce(t *testing.T) {
 	s := &Sticky{By: "cookie", MaxAge: caddy.Duration(48 * time.Hour)}
 	must(t, s.validate())
-	first := s.client("app", from("10.0.0.1", "/"))
+	first := s.clientOf("app", from("10.0.0.1", "/"))
 	text := first.cookie.String()
 	for _, part := range []string{"greenroom_client=", "Path=/", "Max-Age=172800", "HttpOnly", "SameSite=Lax"} {
 		if !strings.Contains(text, part) {
@@ -86,11 +86,11 @@ func TestAPinIsSetOnce(t *testing.T) {
 		}
 	}
 	equal(t, "secure over plaintext", first.cookie.Secure, false)
-	equal(t, "secure over TLS", s.client("app", from("10.0.0.1", "https://a/")).cookie.Secure, true)
-	if other := s.client("app", from("10.0.0.1", "/")); other.cookie.Value == first.cookie.Value || len(other.cookie.Value) < 20 {
+	equal(t, "secure over TLS", s.clientOf("app", from("10.0.0.1", "https://a/")).cookie.Secure, true)
+	if other := s.clientOf("app", from("10.0.0.1", "/")); other.cookie.Value == first.cookie.Value || len(other.cookie.Value) < 20 {
 		t.Errorf("a key that can be guessed: %q", other.cookie.Value)
 	}
-	next := s.client("app", from("10.0.0.2", "/", func(r *http.Request) { r.AddCookie(first.cookie) }))
+	next := s.clientOf("app", from("10.0.0.2", "/", func(r *http.Request) { r.AddCookie(first.cookie) }))
 	equal(t, "bucket with the cookie", next.bucket, first.bucket)
 	equal(t, "second cookie", next.cookie, nil)
 }
@@ -139,4 +139,8 @@ func TestThePinIsForwardedWithTheOtherCookies(t *testing.T) {
 	a := h.get("/", with("Cookie", "a=1"))
 	equal(t, "cookies at the upstream", receive(t, seen), "a=1")
 	equal(t, "cookies set by both", len(a.header.Values("Set-Cookie")), 2)
+}
+
+func (s *Sticky) clientOf(service string, r *http.Request) client {
+	return s.client(service, clientIP(r), r)
 }

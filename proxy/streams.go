@@ -26,8 +26,8 @@ type about struct {
 	truncate                       bool // the client's address
 }
 
-func aboutRequest(r *http.Request, truncate bool) about {
-	return about{method: r.Method, path: r.URL.Path, client: clientIP(r), protocol: r.Proto, truncate: truncate}
+func aboutRequest(r *http.Request, ip string, truncate bool) about {
+	return about{method: r.Method, path: r.URL.Path, client: ip, protocol: r.Proto, truncate: truncate}
 }
 
 // shownClient is the client's address; of one that is truncated the /24 or /48.
@@ -63,8 +63,9 @@ func (e *entry) isStream(now time.Time) bool {
 func (e *entry) id() string { return strconv.FormatUint(e.number, 36) }
 
 func (e *entry) stream(now time.Time) switcher.Stream {
+	color, upstream := e.place()
 	s := switcher.Stream{
-		ID: e.id(), Kind: e.streamKind(), Color: e.lease.Color, State: e.state(), Upstream: e.Upstream,
+		ID: e.id(), Kind: e.streamKind(), Color: color, State: e.state(), Upstream: upstream,
 		Client: e.about.shownClient(), Method: e.about.method, Path: e.about.path[:min(len(e.about.path), maxPath)], Protocol: e.about.protocol,
 		Started: e.started, Received: e.received.Load(), Sent: e.sent.Load(),
 	}

@@ -23,6 +23,7 @@ type trip struct {
 	preview  preview
 	client   client
 	about    about
+	entry    *entry         // of the latest attempt
 	lease    switcher.Lease // of the latest attempt; released
 	upstream string
 	attempts int
@@ -31,11 +32,12 @@ type trip struct {
 }
 
 func newTrip(e *edge, r *http.Request) *trip {
+	ip := clientIP(r)
 	return &trip{
 		edge: e, started: time.Now(),
 		preview: e.config.Preview.wanted(r),
-		client:  e.config.Sticky.client(e.name, r),
-		about:   aboutRequest(r, e.config.TruncateClients),
+		client:  e.config.Sticky.client(e.name, ip, r),
+		about:   aboutRequest(r, ip, e.config.TruncateClients),
 	}
 }
 
@@ -136,7 +138,9 @@ func (t *trip) choose() (x *entry, settled bool, err error) {
 			t.edge.name, lease.Color, h.Healthy, h.Total, h.Reason)
 	}
 	t.tried = append(t.tried, endpoint)
-	return t.edge.runtime.ledger.open(t.edge.name, t.about, lease, endpoint), true, nil
+	x = t.edge.runtime.ledger.open(t.edge.name, t.about, t.started, lease, endpoint)
+	x.Onward, x.Elsewhere, t.entry = t.edge.onward, t, x
+	return x, true, nil
 }
 
 // An edge that has just started holds requests back until its first probes

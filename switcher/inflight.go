@@ -90,6 +90,17 @@ func (s *Service) AcquireIdle() (Lease, bool) {
 	})
 }
 
+// AcquireOn takes a lease of one color, for work that moves there from the
+// other: only while clients are sent there too.
+func (s *Service) AcquireOn(c Color) (Lease, bool) {
+	return s.acquire(func(t *Table) Color {
+		if t.Split.Weight(c) == 0 {
+			return 0
+		}
+		return c
+	})
+}
+
 // acquire takes a lease of the color that choose names; none where it names
 // none.
 func (s *Service) acquire(choose func(*Table) Color) (Lease, bool) {

@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/greenroom-proxy/greenroom/internal/resume"
+)
+
+// goOn replaces the body of a download by one that goes on from other upstreams,
+// if the rules allow it. The reason is why they do not; it counts only if the
+// upstream dies.
+func (a *attempt) goOn(res *http.Response) resume.Reason {
+	if a.x.Onward == nil || res.ContentLength < resume.MinLength {
+		return resume.ReasonSmall
+	}
+	plan, reason := resume.Start(a.out, res, a.x.Onward.Rules)
+	if reason != "" {
+		return reason
+	}
+	ctx, drop := context.WithCancelCause(a.r.Context())
+	a.mu.Lock()
+	a.drop = drop
+	a.mu.Unlock()
+	options := a.x.Onward.Options
+	options.Next = a.continuation(plan)
+	res.Body = resume.NewBody(ctx, res.Body, resume.NewTransfer(plan, options))
+	if a.x.Onward.Leaves {
+		a.x.OnEnd(func(cause error) { a.cancel(cause) }) // it goes on from the other color
+	}
+	return ""
+}
+
+// continuation asks the upstreams that the Exchange names for the rest. The
+// context is not that of the attempt, which ended with its upstream.
+func (a *attempt) continuation(plan resume.Plan) resume.Next {
+	return func(ctx context.Context, at int64, _ error) (*http.Response, error) {
+		address, ok := a.x.Elsewhere.Another()
+		if !ok {
+			return nil, resume.ErrNoUpstream
+		}
+		to, err := a.f.targets.get(address)
+		if err != nil {
+			return nil, err
+		}
+		tc := a.f.transportContext(ctx, a, to)
+		out := a.out.WithContext(tc)
+		u := *out.URL
+		u.Host = tc.urlHost(to)
+		out.URL, out.Header = &u, out.Header.Clone()
+		plan.Request(out.Header, at)
+		return a.f.rt.RoundTrip(out)
+	}
+}
