@@ -2,7 +2,9 @@ package switcher_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,11 +74,14 @@ func TestAKindWithoutADeadlineHasTheDrainTimeout(t *testing.T) {
 
 func TestADrainEvictsFromItsFirstDeadlineOnAndShowsWhatItWaitsFor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var asked []time.Duration
+		var mu sync.Mutex
+		var asked []time.Duration // guarded by mu
 		b := &bed{TB: t, store: &memory{}, configs: map[string]switcher.Config{"app": {Options: switcher.Options{
 			DrainTimeout: switcher.Duration(time.Minute), Deadlines: switcher.Deadlines{switcher.StreamSSE: switcher.Duration(10 * time.Second), switcher.StreamUpload: switcher.Duration(time.Hour)},
 		}}}}
 		b.hooks.Evict = func(_ string, d switcher.Drain) int {
+			mu.Lock()
+			defer mu.Unlock()
 			asked = append(asked, time.Since(d.Started).Round(time.Second))
 			return 0
 		}
@@ -99,12 +104,13 @@ func TestADrainEvictsFromItsFirstDeadlineOnAndShowsWhatItWaitsFor(t *testing.T) 
 			t.Errorf("%+v", s)
 		}
 		pass(9 * time.Second)
-		if len(asked) != 0 {
-			t.Errorf("asked to end after %s", asked)
+		times := func() []time.Duration { mu.Lock(); defer mu.Unlock(); return slices.Clone(asked) }
+		if len(times()) != 0 {
+			t.Errorf("asked to end after %s", times())
 		}
 		pass(3 * time.Second)
-		if len(asked) < 2 || asked[0] != 10*time.Second {
-			t.Errorf("asked to end after %s", asked)
+		if after := times(); len(after) < 2 || after[0] != 10*time.Second {
+			t.Errorf("asked to end after %s", after)
 		}
 		release()
 		pass(time.Second)
