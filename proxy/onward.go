@@ -30,13 +30,15 @@ type Resume struct {
 	Patience caddy.Duration `json:"patience,omitempty"`
 
 	// How many bodies of a service may look for a continuation at a time, 1
-	// to 10000. Default: 64.
+	// to 100000; those beyond it are cut. Default: 1000.
 	Concurrent int `json:"concurrent,omitempty"`
 
 	// Go by Last-Modified where there is no ETag. It says less: a file that
 	// is changed within a second, or in place, would be mixed. Default: false.
 	LastModified bool `json:"last_modified,omitempty"`
 }
+
+const defaultConcurrent = 1000
 
 func (r *Resume) prepare() error {
 	switch r.From {
@@ -53,12 +55,12 @@ func (r *Resume) prepare() error {
 		r.Patience = caddy.Duration(resume.DefaultPatience)
 	}
 	if r.Concurrent == 0 {
-		r.Concurrent = resume.DefaultPerKey
+		r.Concurrent = defaultConcurrent
 	}
 	for _, err := range []error{
 		inRange("resume attempts", r.Attempts, 1, 10),
 		inRange("resume patience", time.Duration(r.Patience), 100*time.Millisecond, 5*time.Minute),
-		inRange("resume concurrent", r.Concurrent, 1, 10000),
+		inRange("resume concurrent", r.Concurrent, 1, 100000),
 	} {
 		if err != nil {
 			return err

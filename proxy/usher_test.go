@@ -35,6 +35,12 @@ func (p *parting) enter(t *testing.T, l *ledger, s *switcher.Service, idle bool,
 	return e
 }
 
+func (p *parting) of(c switcher.Color) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ends[c]
+}
+
 func newUsher(l *ledger, pace Pace, healthy func() bool) *usher {
 	return &usher{
 		ledger: l, pace: func(string) Pace { return pace },
@@ -81,8 +87,8 @@ func TestStreamsAreEndedAtThePaceAndSpread(t *testing.T) {
 		equal(t, "of another service", len(l.of("other", everything)), 0)
 		time.Sleep(21 * time.Second)
 		synctest.Wait()
-		equal(t, "ended", p.ends[switcher.Blue], 1000)
-		equal(t, "ended of the other color", p.ends[switcher.Green], 0)
+		equal(t, "ended", p.of(switcher.Blue), 1000)
+		equal(t, "ended of the other color", p.of(switcher.Green), 0)
 		_, ended = u.show("app", switcher.Blue, began, everything)
 		equal(t, "counted", ended, 1000)
 		if took := p.at[999].Sub(began); took < 19*time.Second || took > 20*time.Second {
@@ -115,7 +121,7 @@ func TestThePaceIsAShareOfWhatThereWasAndSlowsDownWhileTheOtherColorIsIll(t *tes
 		u.show("app", switcher.Blue, time.Now(), everything)
 		time.Sleep(3900 * time.Millisecond)
 		synctest.Wait()
-		if n := p.ends[switcher.Blue]; n < 39 || n > 40 { // the last may be late in its second
+		if n := p.of(switcher.Blue); n < 39 || n > 40 { // the last may be late in its second
 			t.Errorf("%d ended in 4 s while the other color is ill", n)
 		}
 		mu.Lock()
@@ -123,7 +129,7 @@ func TestThePaceIsAShareOfWhatThereWasAndSlowsDownWhileTheOtherColorIsIll(t *tes
 		mu.Unlock()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		equal(t, "in 9 s more", p.ends[switcher.Blue], 400)
+		equal(t, "in 9 s more", p.of(switcher.Blue), 400)
 	})
 }
 
