@@ -65,6 +65,20 @@ func trimZero(s, end, with string) string {
 	return s
 }
 
+// bytesize writes a number of bytes as a person would say it.
+func bytesize(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	size, unit := float64(n), -1
+	for size >= 1023.95 && unit < len(byteUnits)-1 { // what is below is printed below 1024
+		size, unit = size/1024, unit+1
+	}
+	return strconv.FormatFloat(size, 'f', 1, 64) + " " + byteUnits[unit]
+}
+
+var byteUnits = [...]string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+
 // ago is how long before now t was, "never" for no time.
 func ago(t, now time.Time) string {
 	if t.IsZero() {

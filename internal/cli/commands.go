@@ -14,9 +14,9 @@ import (
 // commands lists the subcommands.
 func commands() []command {
 	return []command{
-		statusCommand(), watchCommand(), planCommand(), historyCommand(),
+		statusCommand(), watchCommand(), streamsCommand(), planCommand(), historyCommand(),
 		cutoverCommand(), splitCommand(), rollbackCommand(), abortCommand(), drainCommand(),
-		holdCommand(), resumeCommand(), lockCommand(), unlockCommand(),
+		evictCommand(), holdCommand(), resumeCommand(), lockCommand(), unlockCommand(),
 	}
 }
 
@@ -47,7 +47,8 @@ unusual: a lock, a move under way, warnings.
 
 Of services named, and of the only one there is, it shows all that is known:
 each upstream with its health, the reason and the last results of its checks,
-whether a color is safe to stop, and where the pools come from.
+whether a color is safe to stop, what a drain waits for by kind of stream, and
+where the pools come from.
 
 With --fleet it shows what all edges on one Consul report: where each service is
 agreed to be, the last trigger written to Consul's KV, and how each edge stands.

@@ -137,7 +137,7 @@ func TestAnUnknownServiceHasItsOwnCode(t *testing.T) {
 	h := open(t, app)
 	for _, args := range [][]string{
 		{"status", "nope"}, {"watch", "nope"}, {"history", "nope"}, {"plan", "nope", "--to", "green"}, {"cutover", "nope", "--to", "green"},
-		{"split", "nope", "green=10"}, {"rollback", "nope"}, {"abort", "nope"}, {"drain", "nope"},
+		{"split", "nope", "green=10"}, {"rollback", "nope"}, {"abort", "nope"}, {"drain", "nope"}, {"streams", "nope"}, {"evict", "nope"},
 		{"hold", "nope"}, {"resume", "nope"}, {"lock", "nope", "--reason", "r"}, {"unlock", "nope"},
 	} {
 		h.run(t, args...).wants(t, exitUnknown, "", "nope", "greenroom status lists")
@@ -150,6 +150,8 @@ func TestAValueThatCannotBeUsedIsInvalid(t *testing.T) {
 		{"cutover", "app", "--to", "red"}, {"cutover", "app", "--to", "green", "--ramp", "50,10"},
 		{"plan", "app", "--to", "green", "--gate-timeout", "999h"}, {"split", "app", "red=10"}, {"split", "app", "green=101"},
 		{"split", "app", "green=x"}, {"status", "--timeout", "-1s"}, {"hold", "app", "--reason", strings.Repeat("x", 501)},
+		{"streams", "app", "--color", "red"}, {"streams", "app", "--kind", "sse,tcp"}, {"streams", "app", "--limit", "0"},
+		{"streams", "app", "--limit", "1001"}, {"evict", "app", "--color", "red"}, {"evict", "app", "--kind", "tcp"}, {"evict", "app", "--id", "a,,b"},
 	} {
 		h.run(t, args...).wants(t, exitInvalid, "", "--help")
 	}
@@ -158,7 +160,7 @@ func TestAValueThatCannotBeUsedIsInvalid(t *testing.T) {
 func TestWrongUsageIsCaddysOne(t *testing.T) {
 	h := open(t, app)
 	for _, args := range [][]string{
-		{"cutover", "app"}, {"cutover", "--to", "green"}, {"history"}, {"split", "app"}, {"status", "--nope"},
+		{"cutover", "app"}, {"cutover", "--to", "green"}, {"history"}, {"split", "app"}, {"status", "--nope"}, {"streams"}, {"evict", "app", "api"}, {"streams", "app", "--all", "--limit", "3"},
 		{"cutover", "app", "--to", "green", "--wait", "--no-wait"},
 	} {
 		h.run(t, args...).wants(t, exitError, "", "Error: ")

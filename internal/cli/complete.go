@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
 )
 
@@ -17,7 +18,7 @@ const completePatience = 500 * time.Millisecond
 
 // completeServices completes the services that are not on the line yet.
 func completeServices(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if cmd.Name() == "history" && len(args) > 0 {
+	if len(args) > 0 && slices.Contains([]string{"history", "streams", "evict"}, cmd.Name()) {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	explicit, _ := cmd.Flags().GetString("socket") // all commands have it
@@ -47,6 +48,27 @@ func contextOf(cmd *cobra.Command) context.Context {
 
 func completeColors(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return []string{"blue", "green"}, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeKinds completes the last kind of a list.
+func completeKinds(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	return completeList(typed, ""), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeDeadlines completes the last kind of a list of deadlines.
+func completeDeadlines(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	return completeList(typed, "="), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeList offers the kinds that are not on a list yet, each with an end.
+func completeList(typed, end string) (list []string) {
+	before := typed[:strings.LastIndexByte(typed, ',')+1]
+	for _, kind := range switcher.StreamKinds() {
+		if word := kind.String() + end; !strings.Contains(","+before, ","+kind.String()) {
+			list = append(list, before+word)
+		}
+	}
+	return list
 }
 
 // completeSplit completes a service, then a color.

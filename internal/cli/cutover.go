@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,27 +11,18 @@ import (
 
 // cutoverFlags are those that say how a cutover goes, for plan, too.
 type cutoverFlags struct {
-	to, ramp                  string
-	gateTimeout, drainTimeout time.Duration
+	to, ramp string
+	options  *optionFlags
 }
 
 func addCutoverFlags(cmd *cobra.Command) *cutoverFlags {
-	c := &cutoverFlags{}
+	c := &cutoverFlags{options: addOptions(cmd, true)}
 	flags := cmd.Flags()
 	flags.StringVar(&c.to, "to", "", "Color to move to: blue or green (required)")
 	flags.StringVar(&c.ramp, "ramp", "", `Steps before the flip as weight:hold in percent and time, like "10:5m,50:hold"; "" flips at once (default: the service's own)`)
-	addTimeouts(cmd, &c.gateTimeout, &c.drainTimeout)
 	_ = cmd.MarkFlagRequired("to") // fails only for a flag that is not there
 	_ = cmd.RegisterFlagCompletionFunc("to", completeColors)
 	return c
-}
-
-// addTimeouts adds the options of a move; gate may be nil.
-func addTimeouts(cmd *cobra.Command, gate, drain *time.Duration) {
-	if gate != nil {
-		cmd.Flags().DurationVar(gate, "gate-timeout", 0, "How long closed gates are waited for, up to 24h (default: the service's own, else 30s)")
-	}
-	cmd.Flags().DurationVar(drain, "drain-timeout", 0, "How long the old color may finish its work before what is left is cut, up to 168h (default: the service's own, else 10m)")
 }
 
 func (c *cutoverFlags) request(cmd *cobra.Command, base switcher.Request) (switcher.CutoverRequest, error) {
@@ -40,7 +30,10 @@ func (c *cutoverFlags) request(cmd *cobra.Command, base switcher.Request) (switc
 	if err != nil {
 		return switcher.CutoverRequest{}, invalid("--to: %w", err)
 	}
-	req := switcher.CutoverRequest{Request: base, To: to, Options: options(c.gateTimeout, c.drainTimeout)}
+	req := switcher.CutoverRequest{Request: base, To: to}
+	if req.Options, err = c.options.options(); err != nil {
+		return switcher.CutoverRequest{}, err
+	}
 	if cmd.Flags().Changed("ramp") {
 		ramp, err := switcher.ParseRamp(c.ramp)
 		if err != nil {
@@ -49,10 +42,6 @@ func (c *cutoverFlags) request(cmd *cobra.Command, base switcher.Request) (switc
 		req.Ramp = &ramp
 	}
 	return req, nil
-}
-
-func options(gate, drain time.Duration) switcher.Options {
-	return switcher.Options{GateTimeout: switcher.Duration(gate), DrainTimeout: switcher.Duration(drain)}
 }
 
 func cutoverCommand() command {
@@ -71,6 +60,7 @@ It ends at once, with exit code 0, where the color is active already.`,
 		example: `  $ greenroom cutover app --to green
   $ greenroom cutover app api --to green --reason "release 42"
   $ greenroom cutover app --to green --ramp 10:5m,50:hold --gate-timeout 2m
+  $ greenroom cutover app --to green --drain-timeout 5m --drain-deadline websocket=30m,upload=2h
   $ greenroom cutover app --to green --no-wait --json`,
 		args: services, timeoutIs: waitTimeoutIs,
 		setup: func(cmd *cobra.Command) action {

@@ -22,6 +22,9 @@ func details(v *switcher.ServiceView, now time.Time) []line {
 	if v.Cutover != nil {
 		lines = append(lines, moveLines(v.Cutover)...)
 		lines = append(lines, progress(v, now)...)
+		if d := v.Cutover.Draining; d != nil {
+			lines = append(lines, kindLines(d, now)...)
+		}
 	}
 	for _, c := range switcher.Colors {
 		lines = append(lines, poolLines(c, v.Pool(c), now)...)
@@ -54,7 +57,8 @@ func moveLines(c *switcher.CutoverView) []line {
 	}
 	lines := []line{l}
 	if len(c.Ramp) > 0 {
-		lines = append(lines, label("").add(plain, "ramp %s, gate timeout %s, drain timeout %s", c.Ramp, short(time.Duration(c.GateTimeout)), short(time.Duration(c.DrainTimeout))))
+		lines = append(lines, label("").add(plain, "ramp %s, gate timeout %s, drain timeout %s%s", c.Ramp,
+			short(time.Duration(c.GateTimeout)), short(time.Duration(c.DrainTimeout)), sayDeadlines(c.Deadlines)))
 	}
 	return lines
 }

@@ -54,6 +54,9 @@ func (t *teletype) views(views []switcher.ServiceView) {
 		if c := views[i].Cutover; c != nil && c.Draining != nil {
 			t.drainSaid = now
 			t.note(drainLine(c.Draining, now))
+			if l := leftLine(c, now); l != nil {
+				t.note(l)
+			}
 			return // one move, one drain
 		}
 	}

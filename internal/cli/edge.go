@@ -15,6 +15,7 @@ type edge interface {
 	View(ctx context.Context, service string) (switcher.ServiceView, error)
 	History(ctx context.Context, service string) ([]switcher.Move, error)
 	Fleet(ctx context.Context) (json.RawMessage, error)
+	Streams(ctx context.Context, service string, q switcher.StreamQuery) (switcher.StreamPage, error)
 	Plan(ctx context.Context, req switcher.CutoverRequest) (switcher.Plan, error)
 
 	Cutover(ctx context.Context, req switcher.CutoverRequest) (switcher.Receipt, error)
@@ -24,6 +25,7 @@ type edge interface {
 	Abort(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
 	Hold(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
 	Resume(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
+	Evict(ctx context.Context, req switcher.EvictRequest) (switcher.Eviction, error)
 	Lock(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
 	Unlock(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
 

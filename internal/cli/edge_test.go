@@ -39,6 +39,7 @@ type house struct {
 	store  *switchertest.MemoryStore
 	server *control.Server
 	socket string
+	ledger *fakeStreams
 }
 
 // open starts an edge with services that have two healthy upstreams on each
@@ -52,7 +53,10 @@ func open(t *testing.T, configs map[string]switcher.Config) *house {
 	h.sw = switcher.New(h.store, switcher.Hooks{}, nil)
 	audit, err := control.OpenAudit(filepath.Join(dir, "audit.jsonl"))
 	must(t, err)
-	h.server, err = control.Listen(control.Settings{Socket: h.socket}, control.NewHandler(h.sw, audit, nil), nil)
+	h.ledger = &fakeStreams{sw: h.sw}
+	handler := control.NewHandler(h.sw, audit, nil)
+	handler.SetStreams(h.ledger)
+	h.server, err = control.Listen(control.Settings{Socket: h.socket}, handler, nil)
 	must(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	serving, stopServing := context.WithCancel(context.Background())

@@ -30,6 +30,8 @@ type fakeEdge struct {
 	views []switcher.ServiceView // guarded by mu; nil: down
 	moves []switcher.Move        // guarded by mu
 	looks int                    // guarded by mu
+	page  switcher.StreamPage    // guarded by mu; what Streams answers
+	asked []switcher.StreamQuery // guarded by mu
 }
 
 func newFakeEdge(views ...switcher.ServiceView) *fakeEdge {
@@ -57,6 +59,13 @@ func (f *fakeEdge) History(context.Context, string) ([]switcher.Move, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.moves, nil
+}
+
+func (f *fakeEdge) Streams(_ context.Context, _ string, q switcher.StreamQuery) (switcher.StreamPage, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, q)
+	return f.page, nil
 }
 
 // Events hands on what is in the stream; an update that is down breaks it.

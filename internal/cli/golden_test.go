@@ -20,10 +20,11 @@ func after(d time.Duration) time.Time  { return at.Add(d) }
 
 func TestRenderingsLookAsTheyShould(t *testing.T) {
 	views := []switcher.ServiceView{calm(), ramping(), draining(), broken()}
-	b := &board{views: views, events: exampleEvents()}
+	b := &board{views: views, events: exampleEvents(), oldest: oldest{pages: map[string]switcher.StreamPage{"chat": exampleStreams()}}}
 	gone := &board{views: views[:1], down: errDown}
 	plan := examplePlan()
 	open := plan
+	open.Deadlines[switcher.StreamWebSocket] = switcher.Duration(30 * time.Minute)
 	open.Gates, open.Blocked, open.Ramp = nil, nil, nil
 	for name, lines := range map[string][]line{
 		"status":          statusTable(views, 0, at),
@@ -133,6 +134,11 @@ func draining() switcher.ServiceView {
 		Draining: &switcher.DrainView{
 			Color: switcher.Blue, Started: before(40 * time.Second), Deadline: after(9*time.Minute + 20*time.Second),
 			Initial: 140, Inflight: 28, Evicted: 1, ETA: after(10 * time.Second),
+			Streams: []switcher.StreamCount{
+				{Kind: switcher.StreamRequest, Count: 1, Oldest: before(41 * time.Second), Deadline: before(10 * time.Second), Ending: 1},
+				{Kind: switcher.StreamWebSocket, Count: 25, Oldest: before(41 * time.Minute), Deadline: after(9*time.Minute + 20*time.Second), Ending: 3},
+				{Kind: switcher.StreamUpload, Count: 2, Oldest: before(3 * time.Minute), Deadline: after(2 * time.Hour)},
+			},
 		},
 	}
 	return v

@@ -31,8 +31,8 @@ func planLines(p *switcher.Plan) []line {
 	}
 	lines = append(lines,
 		step("flip: give ").join(line{inked(p.To)}).add(plain, " 100%%"),
-		step("drain ").join(line{inked(p.From)}).add(plain, ": %d in-flight now; what is left after %s is cut",
-			p.Inflight, short(time.Duration(p.DrainTimeout))))
+		step("drain ").join(line{inked(p.From)}).add(plain, ": %d in-flight now; what is left after %s%s is cut",
+			p.Inflight, short(time.Duration(p.DrainTimeout)), sayDeadlines(p.Deadlines)))
 	if len(p.Blocked) == 0 {
 		return append(lines, line{{good, "It would go through now."}})
 	}

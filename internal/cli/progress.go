@@ -36,6 +36,14 @@ func drainLine(d *switcher.DrainView, now time.Time) line {
 		add(plain, " %d of %d in-flight%s", d.Inflight, d.Initial, drainTimes(d, now))
 }
 
+// leftLine is what the drain of a move waits for, if it is in one.
+func leftLine(c *switcher.CutoverView, now time.Time) line {
+	if c.Draining == nil {
+		return nil
+	}
+	return kindsLine(c.Draining, now)
+}
+
 // gateLines show the gates, while some keep the move waiting.
 func gateLines(c *switcher.CutoverView, now time.Time) (lines []line) {
 	if closedGate(c.Gates) == "" {
@@ -84,5 +92,9 @@ func liveMove(views []switcher.ServiceView, id string, since time.Duration, now 
 		}
 	}
 	lines := append([]line{head.add(plain, ", %s", short(since.Truncate(time.Second)))}, grid(rows)...)
-	return append(lines, progress(members[0], now)...) // one move, one progress
+	lines = append(lines, progress(members[0], now)...) // one move, one progress
+	if l := leftLine(c, now); l != nil {
+		lines = append(lines, l)
+	}
+	return lines
 }

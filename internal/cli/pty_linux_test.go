@@ -106,6 +106,23 @@ func TestCutoverShowsItsProgressOnATerminal(t *testing.T) {
 	}
 }
 
+func TestWatchShowsTheOldestStreamsOfADrain(t *testing.T) {
+	h := open(t, app)
+	h.ledger.has(oldestShown+2, switcher.Blue)
+	h.ledger.has(1, switcher.Green)
+	release := h.busy(t, "app")
+	h.run(t, "cutover", "app", "--to", "green", "--no-wait").wants(t, exitDone, "")
+	x := newTTY(t)
+	r := x.start(t, h, "watch")
+	r.out.awaits("streams, the oldest 5 of 7")
+	release()
+	r.out.awaits("cutover \x1b[32mdone")
+	r.interrupt()
+	if code := <-r.done; code != exitDone {
+		t.Errorf("exit %d: %s", code, r.errs)
+	}
+}
+
 func TestNoColorIsHeededOnATerminal(t *testing.T) {
 	h := open(t, map[string]switcher.Config{"app": {}, "api": {}})
 	x := newTTY(t)

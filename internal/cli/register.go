@@ -54,13 +54,14 @@ Run it as you run Caddy:
 Then look, and move:
 
 	$ greenroom status
+	$ greenroom streams app
 	$ greenroom plan app --to green
 	$ greenroom cutover app --to green --ramp 10:5m,50:10m
 	$ greenroom rollback app
 
-The commands status, watch, plan, cutover, split, hold, resume, abort,
-rollback, drain, lock, unlock and history speak to a running Greenroom over
-its control socket; each has a --help with examples. 'greenroom audit verify'
+The commands status, watch, streams, plan, cutover, split, hold, resume,
+abort, rollback, drain, evict, lock, unlock and history speak to a running
+Greenroom over its control socket; each has a --help with examples. 'greenroom audit verify'
 checks files of the audit log. Their exit codes are listed by 'greenroom help
 exit-codes'. All others are Caddy's:
 https://caddyserver.com/docs/command-line

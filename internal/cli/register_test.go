@@ -86,13 +86,17 @@ func TestThePackageCommentListsTheExitCodesOfTheHelp(t *testing.T) {
 func TestCompletionAsksTheEdge(t *testing.T) {
 	h := open(t, map[string]switcher.Config{"app": {}, "api": {}, "evil\nname": {}})
 	for args, want := range map[string]string{
-		"drain|":              "api\napp\n:4\n",
-		"cutover|":            "--to\napi\napp\n:4\n",
-		"cutover|app|":        "--to\napi\n:4\n",
-		"cutover|app|--to|":   "blue\ngreen\n:4\n",
-		"split|app|":          "blue=\ngreen=\n:6\n",
-		"split|app|green=1|":  ":4\n",
-		"history|app|":        ":4\n",
+		"drain|":             "api\napp\n:4\n",
+		"cutover|":           "--to\napi\napp\n:4\n",
+		"cutover|app|":       "--to\napi\n:4\n",
+		"cutover|app|--to|":  "blue\ngreen\n:4\n",
+		"split|app|":         "blue=\ngreen=\n:6\n",
+		"split|app|green=1|": ":4\n",
+		"history|app|":       ":4\n",
+		"streams|app|":       ":4\n",
+		"evict|app|--color|": "blue\ngreen\n:4\n",
+		"evict|app|--kind|request,websocket,sse,download,":                                 "request,websocket,sse,download,upload\nrequest,websocket,sse,download,live\nrequest,websocket,sse,download,grpc\n:6\n",
+		"drain|app|--drain-deadline|request=1m,websocket=1m,sse=1m,download=1m,upload=1m,": "request=1m,websocket=1m,sse=1m,download=1m,upload=1m,live=\nrequest=1m,websocket=1m,sse=1m,download=1m,upload=1m,grpc=\n:6\n",
 		"status|--socket|no|": ":4\n",
 	} {
 		r := h.run(t, append([]string{cobra.ShellCompNoDescRequestCmd}, strings.Split(args, "|")...)...)

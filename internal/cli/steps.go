@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,13 +31,15 @@ one; 0 for the color that gains undoes the move.`,
 		timeoutIs: waitTimeoutIs,
 		setup: func(cmd *cobra.Command) action {
 			flags := addWaitFlags(cmd)
-			var gate, drain time.Duration
-			addTimeouts(cmd, &gate, &drain)
+			options := addOptions(cmd, true)
 			cmd.ValidArgsFunction = completeSplit
 			return func(ctx context.Context, s *session, args []string) (report, error) {
-				req := switcher.SplitRequest{Request: flags.request(args[:1]), Options: options(gate, drain)}
+				req := switcher.SplitRequest{Request: flags.request(args[:1])}
 				color, share, _ := strings.Cut(args[1], "=")
 				var err error
+				if req.Options, err = options.options(); err != nil {
+					return report{}, err
+				}
 				if req.Color, err = switcher.ParseColor(color); err != nil {
 					return report{}, invalid("%w", err)
 				}
@@ -140,15 +141,18 @@ func drainCommand() command {
 		long: `
 Waits until the idle color has finished its work, and cuts what is left at the
 deadline. A cutover does so by itself: this is for what came after, as previews
-of the idle color.`,
-		example: "  $ greenroom drain app --drain-timeout 2m",
+of the idle color. greenroom evict ends streams sooner.`,
+		example: "  $ greenroom drain app --drain-timeout 2m\n  $ greenroom drain app --drain-deadline websocket=30m,upload=2h",
 		args:    services, timeoutIs: waitTimeoutIs,
 		setup: func(cmd *cobra.Command) action {
 			flags := addWaitFlags(cmd)
-			var drain time.Duration
-			addTimeouts(cmd, nil, &drain)
+			options := addOptions(cmd, false)
 			return func(ctx context.Context, s *session, args []string) (report, error) {
-				req := switcher.DrainRequest{Request: flags.request(args), Options: options(0, drain)}
+				req := switcher.DrainRequest{Request: flags.request(args)}
+				var err error
+				if req.Options, err = options.options(); err != nil {
+					return report{}, err
+				}
 				return s.make(ctx, flags, move{
 					verb: "drain", wants: []switcher.Result{switcher.ResultDone},
 					nothing: already("drained already"), taken: begun("drain"),

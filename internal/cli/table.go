@@ -123,7 +123,8 @@ func moving(v *switcher.ServiceView, now time.Time) line {
 	case v.Lock != nil && v.Phase != switcher.Draining:
 		return l.add(plain, " stands still under the lock")
 	case c.Draining != nil:
-		return l.add(plain, " drains %s: %d in-flight%s", c.Draining.Color, c.Draining.Inflight, drainTimes(c.Draining, now))
+		return l.add(plain, " drains %s: %d in-flight%s%s", c.Draining.Color, c.Draining.Inflight,
+			kindCounts(c.Draining), drainTimes(c.Draining, now))
 	case closedGate(c.Gates) != "":
 		return l.add(plain, " waits for %s", closedGate(c.Gates))
 	case !c.NextStep.IsZero():
@@ -147,19 +148,4 @@ func closedGate(gates []switcher.Verdict) string {
 		}
 	}
 	return ""
-}
-
-// drainTimes says when a drain will be over.
-func drainTimes(d *switcher.DrainView, now time.Time) string {
-	var s string
-	if d.Inflight > 0 && !d.ETA.IsZero() {
-		s += ", about " + short(d.ETA.Sub(now)) + " left"
-	}
-	if d.Inflight > 0 && !d.Deadline.IsZero() {
-		s += ", cut in " + short(d.Deadline.Sub(now))
-	}
-	if d.Evicted > 0 {
-		s += fmt.Sprintf(", %d cut", d.Evicted)
-	}
-	return s
 }

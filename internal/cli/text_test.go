@@ -90,9 +90,15 @@ func TestNothingThatTheEdgeSaysReachesTheTerminalRaw(t *testing.T) {
 	for _, v := range []any{&views, &moves, &events, &plan} {
 		poison(reflect.ValueOf(v).Elem(), hostile)
 	}
-	b := &board{views: views, events: events, down: errDown}
+	page, doc := exampleStreams(), evicted{Service: hostile, Warnings: []string{hostile}}
+	poison(reflect.ValueOf(&page).Elem(), hostile)
+	b := &board{views: views, events: events, down: errDown, oldest: oldest{pages: map[string]switcher.StreamPage{hostile: page}}}
 	lines := append(statusTable(views, 80, at), planLines(&plan)...)
 	lines = append(append(lines, historyLines(moves)...), b.lines(80, 100, at)...)
+	for _, width := range []int{0, minWidth, 300} {
+		lines = append(lines, streamTable(&page, switcher.StreamQuery{}, width, at)...)
+	}
+	lines = append(lines, evictedLines(&doc)...)
 	f := newFollow(switcher.Receipt{ID: "x", Services: views}, nil)
 	for i := range views {
 		lines = append(append(lines, details(&views[i], at)...), finalLine(&views[i], f), held(&views[i]), begun("x")(&views[i]), already("x")(&views[i]))

@@ -18,7 +18,8 @@ func watchCommand() command {
 		short: "Follows the services live",
 		long: `
 Shows the services live on a terminal: the table of status, moves with their
-progress, and the latest events. q or Ctrl-C quits.
+progress, the oldest streams that drains wait for, and the latest events. q or
+Ctrl-C quits.
 
 Piped, it prints one line for each event; with --json one JSON object for each
 event. It stays when the edge restarts, and goes on once it is back.`,
@@ -107,6 +108,7 @@ type board struct {
 	views  []switcher.ServiceView
 	events []switcher.Event // the latest, newest last
 	down   error
+	oldest oldest
 }
 
 const boardEvents = 8
@@ -142,6 +144,7 @@ func (b *board) look(ctx context.Context, s *session) {
 	b.views = slices.DeleteFunc(views, func(v switcher.ServiceView) bool {
 		return len(b.names) > 0 && !slices.Contains(b.names, v.Name)
 	})
+	b.oldest.look(ctx, s.edge, b.views, time.Now())
 }
 
 // lines renders the board to fit a terminal.
@@ -156,6 +159,7 @@ func (b *board) lines(width, height int, now time.Time) []line {
 		if c := b.views[i].Cutover; c != nil && !shown[c.ID] {
 			shown[c.ID] = true
 			lines = append(append(lines, nil), liveMove(b.views, c.ID, now.Sub(c.Started), now)...)
+			lines = append(lines, b.oldest.lines(b.views, c.ID, width, now)...)
 		}
 	}
 	room := height - 1 - len(lines) - 1

@@ -54,10 +54,11 @@ func (f *fakeLedger) Evict(_ context.Context, req switcher.EvictRequest) (switch
 	return switcher.Eviction{Streams: 342, Color: switcher.Blue, Pace: 7}, nil
 }
 
-func (f *fakeLedger) asked() int {
+// asked returns all that came through.
+func (f *fakeLedger) asked() ([]switcher.StreamQuery, []switcher.EvictRequest) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.queries) + len(f.evicted)
+	return slices.Clone(f.queries), slices.Clone(f.evicted)
 }
 
 var exampleStream = switcher.Stream{
@@ -87,8 +88,8 @@ func TestStreamsComeAsTheyAreAskedFor(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(page, want) {
 			t.Errorf("%+v: %+v, %v", q, page, err)
 		}
-		if got := f.queries[len(f.queries)-1]; !reflect.DeepEqual(got, q) {
-			t.Errorf("asked for %+v, came as %+v", q, got)
+		if queries, _ := f.asked(); !reflect.DeepEqual(queries[len(queries)-1], q) {
+			t.Errorf("asked for %+v, came as %+v", q, queries)
 		}
 	}
 	_, err := c.Streams(t.Context(), "nope", switcher.StreamQuery{})
@@ -131,8 +132,8 @@ func TestTheQueryForStreamsIsReadStrictly(t *testing.T) {
 			t.Errorf("%.40s: %d %s: %s, want %s", query, resp.StatusCode, p.Code, p.Detail, want)
 		}
 	}
-	if n := f.asked(); n > 0 {
-		t.Errorf("%d came through", n)
+	if queries, evicted := f.asked(); len(queries)+len(evicted) > 0 {
+		t.Errorf("came through: %v, %v", queries, evicted)
 	}
 	for _, query := range []string{"", "?", "?color=&limit=&after=", "?kind=sse,grpc&kind=live", "?after=3w5e11264sgsf&limit=1000"} {
 		if resp, p := raw(t, s.path(), sent{"GET", "/v1/services/app/streams" + query, "", ""}.String()); resp.StatusCode != http.StatusOK {
@@ -145,8 +146,8 @@ func TestAnEvictionIsReadStrictly(t *testing.T) {
 	f := &fakeLedger{}
 	s := startLedger(t, f, Policy{}, openAudit(t))
 	for body, field := range map[string]string{
-		`{"color":"red"}`: "color", `{"color":1}`: "color", `{"kinds":"sse"}`: "kinds", `{"kinds":["tcp"]}`: "kinds[0]",
-		`{"kinds":["sse",2]}`: "kinds[1]", `{"ids":"3k7"}`: "ids", `{"ids":[7]}`: "ids[0]", `{"id":"3k7"}`: "", `{"limit":3}`: "",
+		`{"color":"red"}`: "color", `{"color":1}`: "color", `{"kinds":"sse"}`: "kinds", `{"kinds":["tcp"]}`: "kinds",
+		`{"kinds":["sse",2]}`: "kinds", `{"ids":"3k7"}`: "ids", `{"ids":[7]}`: "ids[0]", `{"id":"3k7"}`: "", `{"limit":3}`: "",
 		`{"color":"blue","color":"green"}`: "", `{"services":["` + strings.Repeat("a", maxName+1) + `"]}`: "",
 	} {
 		resp, p := raw(t, s.path(), sent{"POST", "/v1/services/app/evict", asJSON, body}.String())
@@ -160,8 +161,8 @@ func TestAnEvictionIsReadStrictly(t *testing.T) {
 	if resp, p := raw(t, s.path(), sent{"POST", "/v1/services/app/streams", "", ""}.String()); p.Code != CodeMethodNotAllowed {
 		t.Error(resp.Status, p)
 	}
-	if n := f.asked(); n > 0 {
-		t.Errorf("%d came through", n)
+	if queries, evicted := f.asked(); len(queries)+len(evicted) > 0 {
+		t.Errorf("came through: %v, %v", queries, evicted)
 	}
 }
 
@@ -181,8 +182,8 @@ func TestToSeeStreamsIsToViewAndToEndThemIsToFlip(t *testing.T) {
 		} else if role < RoleFlip {
 			wantProblem(t, err, http.StatusForbidden, CodeNotAllowed, nil)
 		}
-		if allowed := len(f.evicted) > 0; allowed != (role >= RoleFlip) {
-			t.Errorf("%s has evicted: %v", role, allowed)
+		if _, evicted := f.asked(); (len(evicted) > 0) != (role >= RoleFlip) {
+			t.Errorf("%s has evicted: %v", role, evicted)
 		}
 	}
 }
@@ -204,8 +205,8 @@ func TestAnEvictionIsAuditedBeforeAndAfter(t *testing.T) {
 		t.Fatal(e, err)
 	}
 	req.By = "uid 0 (root)"
-	if !reflect.DeepEqual(f.evicted, []switcher.EvictRequest{req}) {
-		t.Errorf("came as %+v", f.evicted)
+	if _, evicted := f.asked(); !reflect.DeepEqual(evicted, []switcher.EvictRequest{req}) {
+		t.Errorf("came as %+v", evicted)
 	}
 	if _, err := s.Streams(t.Context(), "app", switcher.StreamQuery{}); err != nil {
 		t.Error(err)
@@ -230,7 +231,7 @@ func TestWithoutAnAuditLogNothingIsEvicted(t *testing.T) {
 	s := startLedger(t, f, Policy{}, nil)
 	_, err := s.Evict(t.Context(), switcher.EvictRequest{Request: request("app")})
 	wantProblem(t, err, http.StatusServiceUnavailable, CodeAuditFailed, nil)
-	if n := f.asked(); n > 0 {
+	if _, evicted := f.asked(); len(evicted) > 0 {
 		t.Error("evicted all the same")
 	}
 	if _, err := s.Streams(t.Context(), "app", switcher.StreamQuery{}); err != nil {
