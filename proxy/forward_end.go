@@ -22,6 +22,7 @@ type farewell struct {
 	between boundary // guarded by mu
 	reading bool     // guarded by mu: between Reads nothing needs to be woken
 	cause   error    // guarded by mu; not nil: it is to end
+	done    bool     // guarded by mu: it has ended by itself
 }
 
 // boundary follows the messages of a body.
@@ -45,8 +46,10 @@ func newFarewell(kind switcher.StreamKind, wake func(error)) *farewell {
 // ask is an Exchange's OnEnd.
 func (f *farewell) ask(cause error) {
 	f.mu.Lock()
-	f.cause = cause
-	wake := f.reading && f.between.whole()
+	if !f.done {
+		f.cause = cause
+	}
+	wake := f.reading && f.between.whole() && !f.done
 	f.mu.Unlock()
 	if wake {
 		f.wake(cause)
@@ -65,15 +68,38 @@ func (f *farewell) awaits() (over bool) {
 	return over
 }
 
-// passed takes what was read, which is about to be written.
-func (f *farewell) passed(p []byte) {
+// passed takes what was read, and returns how much of it is to be written: where
+// the response is to end, no more than up to the end of a message.
+func (f *farewell) passed(p []byte) int {
+	if f == nil {
+		return len(p)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading = false
+	switch {
+	case f.cause == nil:
+		f.between.pass(p)
+		return len(p)
+	case f.between.whole(): // asked while this was read: what it begins may not end
+		return 0
+	}
+	for i := range p {
+		if f.between.pass(p[i : i+1]) {
+			return i + 1
+		}
+	}
+	return len(p)
+}
+
+// finish says that the response has come to its own end, which needs no other.
+func (f *farewell) finish() {
 	if f == nil {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.reading = false
-	f.between.pass(p)
+	f.cause, f.done = nil, true
 }
 
 // over reports whether the response ended as it was asked to.

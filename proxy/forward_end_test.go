@@ -93,6 +93,12 @@ func TestAFarewellWakesOnlyAReaderBetweenMessages(t *testing.T) {
 	equal(t, "over at the end", f.awaits(), true)
 	equal(t, "over", f.over(), true)
 
+	f = newFarewell(switcher.StreamSSE, func(error) { t.Error("woken although it has ended") })
+	f.awaits()
+	f.finish()
+	f.ask(errEvicted)
+	equal(t, "over after its own end", f.over(), false)
+
 	f = newFarewell(switcher.StreamGRPC, func(cause error) {
 		if !errors.Is(cause, errEvicted) {
 			t.Error(cause)

@@ -107,13 +107,14 @@ func (a *attempt) copyBody(res *http.Response, bye *farewell) (readErr, writeErr
 	for !bye.awaits() {
 		n, err := res.Body.Read(buf[:])
 		if n > 0 {
-			bye.passed(buf[:n])
+			n = bye.passed(buf[:n])
 			a.x.Sent(n)
 			if _, werr := a.w.Write(buf[:n]); werr != nil {
 				return nil, werr
 			}
 		}
 		if err == io.EOF {
+			bye.finish()
 			return nil, nil
 		}
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/greenroom-proxy/greenroom/internal/testcert"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
 )
@@ -55,7 +56,7 @@ func (h *house) caddyfile(greenroom, site string) string {
 	persist_config off
 	storage file_system %[2]s/caddy
 	skip_install_trust
-	local_certs
+	# TLS sites have a certificate: see testcert
 	auto_https disable_redirects
 	grace_period 1s
 	log {
@@ -75,7 +76,9 @@ http://%[5]s, http://next.example.com:%[6]s {
 }
 `, h.admin, h.dir, h.globals, greenroom, h.http, portOf(h.http), site)
 	if h.secure {
-		text += fmt.Sprintf("https://localhost:%s {\n\tbind 127.0.0.1\n\t%s\n}\n", portOf(h.https), site)
+		cert, key, err := testcert.Write(h.dir)
+		must(h.t, err)
+		text += fmt.Sprintf("https://localhost:%s {\n\tbind 127.0.0.1\n\ttls %s %s\n\t%s\n}\n", portOf(h.https), cert, key, site)
 	}
 	return text
 }

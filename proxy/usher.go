@@ -86,6 +86,7 @@ type eviction struct {
 	since   time.Time // of the drain that it belongs to
 	ended   int       // since then
 	running bool
+	recent  []time.Time // of run: when the latest ended
 }
 
 var errEvicted = errors.New("ended so that its client comes back elsewhere")
@@ -151,7 +152,7 @@ func lateness(e *entry) int {
 func (u *usher) run(at post, job *eviction) {
 	for {
 		second := time.Now().Add(time.Second)
-		batch := u.batch(at, job)
+		batch, quota := u.batch(at, job)
 		if batch == nil {
 			return
 		}
@@ -159,6 +160,7 @@ func (u *usher) run(at post, job *eviction) {
 			// One of n, at a random moment in its n-th part of the second.
 			part := time.Second / time.Duration(len(batch))
 			time.Sleep(time.Until(second.Add(-time.Second + time.Duration(i)*part + rand.N(part))))
+			job.awaitTurn(quota)
 			if e.End(errEvicted, endPatience) {
 				u.mu.Lock()
 				job.ended++
@@ -170,18 +172,29 @@ func (u *usher) run(at post, job *eviction) {
 	}
 }
 
+// awaitTurn waits until fewer than quota have ended within a second, so that
+// what is late does not come in a burst. Only run calls it.
+func (j *eviction) awaitTurn(quota int) {
+	if n := len(j.recent) - quota; n >= 0 {
+		time.Sleep(time.Until(j.recent[n].Add(time.Second)))
+		j.recent = slices.Delete(j.recent, 0, n+1)
+	}
+	j.recent = append(j.recent, time.Now())
+}
+
 // batch takes what ends in the next second; nil when nothing is left.
-func (u *usher) batch(at post, job *eviction) []*entry {
+func (u *usher) batch(at post, job *eviction) (batch []*entry, quota int) {
 	pace, healthy := u.pace(at.service), u.healthy(at.service, at.color)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	job.wanted = slices.DeleteFunc(job.wanted, func(e *entry) bool { return e.over.Load() })
-	n := min(pace.quota(job.initial, healthy), len(job.wanted))
+	quota = pace.quota(job.initial, healthy)
+	n := min(quota, len(job.wanted))
 	if n == 0 {
 		job.running = false
-		return nil
+		return nil, 0
 	}
-	batch := slices.Clone(job.wanted[:n])
+	batch = slices.Clone(job.wanted[:n])
 	job.wanted = slices.Delete(job.wanted, 0, n)
-	return batch
+	return batch, quota
 }

@@ -85,24 +85,23 @@ func TestStreamsAreEndedAtThePaceAndSpread(t *testing.T) {
 		added, _ = u.show("app", switcher.Blue, began, everything)
 		equal(t, "chosen again", added, 0)
 		equal(t, "of another service", len(l.of("other", everything)), 0)
-		time.Sleep(21 * time.Second)
+		time.Sleep(25 * time.Second)
 		synctest.Wait()
 		equal(t, "ended", p.of(switcher.Blue), 1000)
 		equal(t, "ended of the other color", p.of(switcher.Green), 0)
 		_, ended = u.show("app", switcher.Blue, began, everything)
 		equal(t, "counted", ended, 1000)
-		if took := p.at[999].Sub(began); took < 19*time.Second || took > 20*time.Second {
+		if took := p.at[999].Sub(began); took < 19*time.Second || took > 22*time.Second {
 			t.Errorf("1000 streams at 50 a second took %s", took)
 		}
-		// In any second, not only in a whole one: two parts of a fiftieth may meet.
-		if most := mostIn(time.Second, p.at); most > 51 {
+		if most := mostIn(time.Second, p.at); most > 50 { // in any second, not only in a whole one
 			t.Errorf("%d ended within one second", most)
 		}
 		gaps := make(map[time.Duration]bool)
 		for i := range p.at[1:] {
 			gaps[p.at[i+1].Sub(p.at[i])] = true
 		}
-		if len(gaps) < 900 {
+		if len(gaps) < 40 { // one second may look like the one before
 			t.Errorf("only %d different gaps: they are not spread by chance", len(gaps))
 		}
 	})

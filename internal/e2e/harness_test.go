@@ -16,12 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greenroom-proxy/greenroom/internal/testcert"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
 )
 
-// binary is the greenroom that all tests run, built once by TestMain.
-var binary string
+// binary is the greenroom that all tests run, built once by TestMain, which makes
+// the certificate of their TLS sites too.
+var binary, certFile, keyFile string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -34,6 +36,9 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		binary = filepath.Join(dir, "greenroom")
+		if certFile, keyFile, err = testcert.Write(dir); err != nil {
+			panic(err)
+		}
 		build := exec.Command("go", "build", raceFlag, "-o", binary, "../..")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
@@ -86,7 +91,7 @@ func (e *edge) write(services, site string) {
 	admin %[1]s
 	storage file_system %[2]s/caddy
 	skip_install_trust
-	local_certs
+	# TLS sites have a certificate: see testcert
 	auto_https disable_redirects
 	grace_period 10s
 	greenroom {
@@ -103,9 +108,10 @@ http://%[4]s {
 }
 https://localhost:%[5]s {
 	bind 127.0.0.1
+	tls %[8]s %[9]s
 	%[6]s
 }
-`, e.admin, e.dir, services, e.http, port(e.https), site, e.options))
+`, e.admin, e.dir, services, e.http, port(e.https), site, e.options, certFile, keyFile))
 }
 
 // rewrite replaces the whole config file.
