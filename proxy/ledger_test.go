@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
@@ -138,4 +139,11 @@ func TestAnExchangeCostsTwoAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() { enter(t, l, s, false).close() }); n > 2 { // the entry, and its finish
 		t.Errorf("%v allocations", n)
 	}
+}
+
+func TestAStreamCostsLessThanAKibibyte(t *testing.T) {
+	if size := unsafe.Sizeof(entry{}); size > 768 { // the rest is for its tunnel's lanes
+		t.Errorf("an entry has %d bytes", size)
+	}
+	t.Logf("an entry has %d bytes, a tunnel's lanes %d", unsafe.Sizeof(entry{}), unsafe.Sizeof(lanes{}))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -148,8 +149,11 @@ func ended(ref uint64, action string, result any, err error) entry {
 		e.Outcome, e.Code, e.Detail = "failed", p.Code, cut(p.Detail, 1000)
 		return e
 	}
-	if receipt, ok := result.(switcher.Receipt); ok {
-		e.Move, e.Changed = receipt.ID, &receipt.Changed
+	switch r := result.(type) {
+	case switcher.Receipt:
+		e.Move, e.Changed = r.ID, &r.Changed
+	case switcher.Eviction:
+		e.Detail = fmt.Sprintf("%d streams of %s", r.Streams, r.Color)
 	}
 	return e
 }
