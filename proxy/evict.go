@@ -68,8 +68,8 @@ func (rt *runtime) Evict(ctx context.Context, req switcher.EvictRequest) (switch
 	}
 	now := time.Now()
 	added, _ := rt.usher.show(service, c, rt.usher.sinceOf(service, c), func(e *entry) bool {
-		return (e.isStream(now) || len(req.IDs) > 0) && (len(req.Kinds) == 0 || slices.Contains(req.Kinds, e.streamKind())) &&
-			(len(req.IDs) == 0 || slices.Contains(req.IDs, e.id()))
+		chosen := slices.Contains(req.IDs, e.id()) || len(req.IDs) == 0 && e.isStream(now)
+		return chosen && e.isOf(req.Kinds)
 	})
 	return switcher.Eviction{Streams: added, Color: c, Pace: rt.pace(service).quota(added, rt.wellWithout(service, c))}, nil
 }

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/quic-go/quic-go/http3"
-
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
@@ -150,16 +148,7 @@ func connectThrough(t *testing.T, h *house, transport http.RoundTripper, path st
 	must(t, err)
 	body, out := io.Pipe()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	r := (&http.Request{
-		Method: http.MethodConnect, URL: target, Host: target.Host, Body: body,
-		Header: http.Header{"Sec-Websocket-Version": {"13"}},
-	}).WithContext(ctx)
-	if _, h3 := transport.(*http3.Transport); h3 {
-		r.Proto = "websocket"
-	} else {
-		r.Header[":protocol"] = []string{"websocket"}
-	}
-	res, err := transport.RoundTrip(r)
+	res, err := transport.RoundTrip(extendedConnect(ctx, transport, target, body))
 	must(t, err)
 	t.Cleanup(func() { out.Close(); res.Body.Close(); cancel() })
 	equal(t, "status", res.StatusCode, http.StatusOK)

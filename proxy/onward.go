@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,16 +58,11 @@ func (r *Resume) prepare() error {
 	if r.Concurrent == 0 {
 		r.Concurrent = defaultConcurrent
 	}
-	for _, err := range []error{
+	return errors.Join(
 		inRange("resume attempts", r.Attempts, 1, 10),
 		inRange("resume patience", time.Duration(r.Patience), 100*time.Millisecond, 5*time.Minute),
 		inRange("resume concurrent", r.Concurrent, 1, 100000),
-	} {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	)
 }
 
 // onward is how the bodies of a service's config go on; nil: they do not.

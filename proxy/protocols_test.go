@@ -118,10 +118,8 @@ func TestAWebSocketMayComeOverAnyVersionOfHTTP(t *testing.T) {
 	idle()
 }
 
-func testExtendedConnect(t *testing.T, ctx context.Context, h *house, transport http.RoundTripper) {
-	target, err := url.Parse(h.url("https", "/ws"))
-	must(t, err)
-	body, out := io.Pipe()
+// extendedConnect asks for a WebSocket over the transport's version of HTTP.
+func extendedConnect(ctx context.Context, transport http.RoundTripper, target *url.URL, body io.ReadCloser) *http.Request {
 	r := (&http.Request{
 		Method: http.MethodConnect, URL: target, Host: target.Host, Body: body,
 		Header: http.Header{"Sec-Websocket-Version": {"13"}},
@@ -131,7 +129,14 @@ func testExtendedConnect(t *testing.T, ctx context.Context, h *house, transport 
 	} else {
 		r.Header[":protocol"] = []string{"websocket"}
 	}
-	res, err := transport.RoundTrip(r)
+	return r
+}
+
+func testExtendedConnect(t *testing.T, ctx context.Context, h *house, transport http.RoundTripper) {
+	target, err := url.Parse(h.url("https", "/ws"))
+	must(t, err)
+	body, out := io.Pipe()
+	res, err := transport.RoundTrip(extendedConnect(ctx, transport, target, body))
 	must(t, err)
 	defer res.Body.Close()
 	equal(t, "status", res.StatusCode, http.StatusOK)

@@ -59,6 +59,11 @@ func (e *entry) isStream(now time.Time) bool {
 	return now.Sub(e.started) >= streamAge
 }
 
+// isOf reports whether e is of one of the kinds; none stand for all.
+func (e *entry) isOf(kinds []switcher.StreamKind) bool {
+	return len(kinds) == 0 || slices.Contains(kinds, e.streamKind())
+}
+
 // id is short, and unique while the edge runs.
 func (e *entry) id() string { return strconv.FormatUint(e.number, 36) }
 
@@ -91,8 +96,7 @@ func (l *ledger) of(service string, want func(*entry) bool) (list []*entry) {
 // streams returns a page of a service's streams, the oldest first.
 func (l *ledger) streams(service string, q switcher.StreamQuery, now time.Time) switcher.StreamPage {
 	all := l.of(service, func(e *entry) bool {
-		return e.isStream(now) && (q.Color == 0 || e.lease.Color == q.Color) &&
-			(len(q.Kinds) == 0 || slices.Contains(q.Kinds, e.streamKind()))
+		return e.isStream(now) && (q.Color == 0 || e.lease.Color == q.Color) && e.isOf(q.Kinds)
 	})
 	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.number, b.number) })
 	page := switcher.StreamPage{Streams: []switcher.Stream{}, Total: len(all)}

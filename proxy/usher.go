@@ -101,9 +101,7 @@ func (u *usher) show(service string, c switcher.Color, since time.Time, want fun
 	fresh := u.ledger.of(service, func(e *entry) bool {
 		return e.lease.Color == c && !e.wanted.Load() && want(e) && !e.wanted.Swap(true)
 	})
-	slices.SortFunc(fresh, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(lateness(a), lateness(b)), cmp.Compare(a.started.UnixNano(), b.started.UnixNano()))
-	})
+	slices.SortFunc(fresh, func(a, b *entry) int { return a.started.Compare(b.started) })
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	at := post{service, c}

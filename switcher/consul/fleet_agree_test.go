@@ -27,6 +27,13 @@ func three(t *testing.T, change ...func(*edge)) (*stage, []*edge) {
 	return s, edges
 }
 
+// thirdHolds gives the third edge a ramp that stands at its first step.
+func thirdHolds(e *edge) {
+	if e.name == "edge-3" {
+		e.ramp = switcher.Ramp{{Weight: 10, Hold: switcher.UntilResumed}}
+	}
+}
+
 func TestOneTriggerMovesThreeEdgesAndAllAgree(t *testing.T) {
 	t.Parallel()
 	s, edges := three(t)
@@ -152,11 +159,7 @@ func TestASplitIsFollowedOnlyOnceAllTrafficHasMoved(t *testing.T) {
 
 func TestARollbackUndoesWhatOthersHaveUnderWay(t *testing.T) {
 	t.Parallel()
-	s, edges := three(t, func(e *edge) {
-		if e.name == "edge-3" {
-			e.ramp = switcher.Ramp{{Weight: 10, Hold: switcher.UntilResumed}}
-		}
-	})
+	s, edges := three(t, thirdHolds)
 	slow := edges[2]
 	s.trigger("green")
 	s.agrees(green, 2, edges[:2]...)
@@ -167,11 +170,7 @@ func TestARollbackUndoesWhatOthersHaveUnderWay(t *testing.T) {
 
 func TestAnAbortByHandOfWhatFollowsTheFleetIsTheLastWord(t *testing.T) {
 	t.Parallel()
-	s, edges := three(t, func(e *edge) {
-		if e.name == "edge-3" {
-			e.ramp = switcher.Ramp{{Weight: 10, Hold: switcher.UntilResumed}}
-		}
-	})
+	s, edges := three(t, thirdHolds)
 	slow := edges[2]
 	edges[0].cutover(green)
 	s.agrees(green, 2, edges[:2]...)
