@@ -139,6 +139,7 @@ func TestAReloadMovesTheSocketItsGroupItsPolicyAndTheAuditLog(t *testing.T) {
 	}
 	before, err := os.Stat(moved)
 	must(t, err)
+	must(t, os.Link(moved, moved+".before")) // or the new one may get its inode
 	config = strings.Replace(config, "allow", "group 0\n\tallow", 1)
 	must(t, h.try(h.caddyfile(config+pair("app", blue, green), "blue_green app")))
 	after, err := os.Stat(moved)
