@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -158,8 +159,6 @@ func (a *attempt) tunnelStream(up io.ReadWriteCloser) error {
 	if err := a.flush(); err != nil {
 		return a.aborted("writing to the client", err)
 	}
-	stop := context.AfterFunc(a.out.Context(), func() { _ = up.Close() })
-	defer stop()
 	// As on a connection that is taken over, silence ends nothing.
 	defer liftReadTimeout(a.r.Context())()
 	defer liftWriteTimeout(a.r.Context())()
@@ -170,6 +169,12 @@ func (a *attempt) tunnelStream(up io.ReadWriteCloser) error {
 	a.x.Opened()
 	a.x.OnEnd(l.end)
 	defer a.x.OnEnd(nil)
+	stop := context.AfterFunc(a.out.Context(), func() {
+		defer time.AfterFunc(lastWord, func() { _ = up.Close() }).Stop()
+		l.toUpstream.Stop()
+		_ = up.Close()
+	})
+	defer stop()
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -191,6 +196,10 @@ func (a *attempt) tunnelStream(up io.ReadWriteCloser) error {
 	}
 	return nil
 }
+
+// lastWord is how long an upstream whose client has gone may take to accept the
+// close frame that is due to it.
+const lastWord = time.Second
 
 // flushWriter sends every write to the client at once.
 type flushWriter struct{ a *attempt }

@@ -44,6 +44,7 @@ func (t *tunnel) run(l *lane, dst io.Writer, src io.Reader, ahead []byte) {
 		err = closeWrite(dst)
 	}
 	if err != nil {
+		t.lanes.stop()
 		t.cut(err)
 	}
 	t.end()

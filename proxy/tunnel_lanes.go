@@ -41,16 +41,28 @@ func (l *lanes) lay(x *Exchange, client, upstream io.Writer) {
 
 // end puts a close frame behind the last whole frame of both directions. What
 // comes afterwards, each side's answer, is swallowed; that the upstream then
-// closes its connection ends the tunnel. It does not wait for a peer.
+// closes its connection ends the tunnel. It does not wait for a peer. A side that
+// leaves as soon as it has read its frame takes the other's with it only if that
+// cannot be written any more.
 func (l *lanes) end(error) {
-	for _, to := range []struct {
-		lane   *lane
-		masked bool // toward a server (RFC 6455 §5.1)
-	}{{&l.toClient, false}, {&l.toUpstream, true}} {
-		frame, err := wsframe.AppendClose(nil, l.code, closeReason, to.masked)
-		if err != nil {
-			frame = nil // the config refuses such codes
-		}
-		go to.lane.End(frame) // its write may block
+	l.toUpstream.Ask(l.closing(true))
+	l.toClient.Ask(l.closing(false))
+	go l.toUpstream.End(nil) // writes what was asked for, and may block
+	go l.toClient.End(nil)
+}
+
+// closing is the close frame, masked toward a server (RFC 6455 §5.1).
+func (l *lanes) closing(masked bool) []byte {
+	frame, err := wsframe.AppendClose(nil, l.code, closeReason, masked)
+	if err != nil {
+		return nil // the config refuses such codes
 	}
+	return frame
+}
+
+// stop says that nothing follows in either direction; what was asked for and can
+// still be written is.
+func (l *lanes) stop() {
+	l.toUpstream.Stop()
+	l.toClient.Stop()
 }

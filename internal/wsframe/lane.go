@@ -91,17 +91,12 @@ func (l *Lane) Write(p []byte) (int, error) {
 // peer does not finish its frame or To blocks: whoever waits sets a bound, and
 // cuts the connection then.
 //
-// The first End counts; others get the same channel. The frame must not be
-// changed before it is closed, and an empty one ends the Lane without a word.
+// The first End or Ask counts; others get the same channel. The frame must not
+// be changed before it is closed, and an empty one ends the Lane without a word.
 func (l *Lane) End(frame []byte) <-chan struct{} {
 	l.mu.Lock()
-	inject := false
-	if l.end == nil {
-		l.end = &ending{frame: frame, done: make(chan struct{})}
-		l.phase = asked
-		inject = !l.writing && l.decide()
-	}
-	done := l.end.done
+	done := l.ask(frame)
+	inject := l.phase == asked && !l.writing && l.decide()
 	l.mu.Unlock()
 	if inject {
 		_ = l.inject() // in the Outcome
@@ -109,11 +104,33 @@ func (l *Lane) End(frame []byte) <-chan struct{} {
 	return done
 }
 
-// Stop says that no Write follows. An End that still waits for a frame's rest
-// is Stopped, and so is one that comes later. A close frame that End is
-// writing is waited for, so that after Stop nothing is written to To.
+// Ask is an End that never writes: the next Write, Stop or End does.
+func (l *Lane) Ask(frame []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ask(frame)
+}
+
+// ask is called with mu held.
+func (l *Lane) ask(frame []byte) <-chan struct{} {
+	if l.end == nil {
+		l.end = &ending{frame: frame, done: make(chan struct{})}
+		l.phase = asked
+	}
+	return l.end.done
+}
+
+// Stop says that no Write follows. A close frame that was asked for and can be
+// written now is written, and one that is being written is waited for, so that
+// after Stop nothing is written to To. An End that still waits for a frame's
+// rest is Stopped, and so is one that comes later.
 func (l *Lane) Stop() {
 	l.mu.Lock()
+	if l.phase == asked && !l.writing && l.decide() {
+		l.mu.Unlock()
+		_ = l.inject() // in the Outcome
+		return
+	}
 	if l.phase == passing || l.phase == asked {
 		l.phase = over
 		o := l.verdict()

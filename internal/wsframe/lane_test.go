@@ -275,6 +275,27 @@ func TestALaneThatIsStoppedWritesNothingMore(t *testing.T) {
 	}
 }
 
+func TestWhatWasAskedForIsWrittenByWhoeverComesNext(t *testing.T) {
+	const frame = "\x81\x00"
+	for name, next := range map[string]func(*Lane) (passes string){
+		"Stop":  func(l *Lane) string { l.Stop(); return "" },
+		"End":   func(l *Lane) string { l.End(nil); return "" },
+		"Write": func(l *Lane) string { _, _ = l.Write([]byte(frame + frame)); return frame },
+	} {
+		out := &sink{room: -1}
+		l := &Lane{To: out}
+		_, _ = l.Write([]byte(frame))
+		if l.Ask(goodbye); string(out.got) != frame {
+			t.Errorf("asked: %q", out.got)
+		}
+		want := frame + next(l) + string(goodbye)
+		l.Stop()
+		if o, err := l.Outcome(); string(out.got) != want || o != Injected || err != nil {
+			t.Errorf("%s: %q, %v, %v", name, out.got, o, err)
+		}
+	}
+}
+
 func TestTheZeroLaneFailsAndDoesNotPanic(t *testing.T) {
 	var a, b Lane
 	if _, err := a.Write([]byte("a")); err != errNowhere {
