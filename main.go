@@ -2,6 +2,11 @@
 // for each service, and moves traffic between them without anyone watching
 // noticing. It is Caddy with the modules of the package proxy and the commands
 // of internal/cli.
+//
+// Its listeners do without Multipath TCP, which Go uses by default: Linux cannot
+// hand those over to another process (see internal/handover).
+//
+//go:debug multipathtcp=0
 package main
 
 import (

@@ -218,6 +218,7 @@ func (rt *runtime) takeControl(p *controlPlane) {
 		handler := control.NewHandler(rt.switcher, p.audit, rt.log)
 		handler.SetFleet(rt.reportFleet)
 		handler.SetStreams(rt)
+		handler.SetProcess(rt)
 		rt.handler.Store(handler)
 	}
 	p.server.SetPolicy(p.config.policy)

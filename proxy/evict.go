@@ -16,11 +16,19 @@ func (rt *runtime) evict(service string, d switcher.Drain) int {
 	_, ended := rt.usher.show(service, d.Color, d.Started, func(e *entry) bool {
 		return lasts >= d.Deadline(e.streamKind())
 	})
-	return ended
+	return ended + rt.elders.drain(service, d)
+}
+
+// counts is the switcher's hook for what a color still has under way.
+func (rt *runtime) counts(service string, c switcher.Color) []switcher.StreamCount {
+	return rt.elders.counts(service, c, rt.ledger.counts(service, c))
 }
 
 // pace is that of the service in the config in force.
 func (rt *runtime) pace(service string) Pace {
+	if l := rt.leaving.Load(); l != nil {
+		return l.paces[service] // there may be no config any more
+	}
 	if app := rt.inForce.Load(); app != nil && app.edges[service] != nil && app.edges[service].config.Evict != nil {
 		return *app.edges[service].config.Evict
 	}
@@ -30,6 +38,9 @@ func (rt *runtime) pace(service string) Pace {
 // wellWithout reports whether the other color is healthy as a whole, so that it
 // can take what comes back.
 func (rt *runtime) wellWithout(service string, c switcher.Color) bool {
+	if rt.leaving.Load() != nil {
+		return true // what comes back comes to another process
+	}
 	t := rt.switcher.Service(service).Table()
 	if t == nil {
 		return false
@@ -43,7 +54,7 @@ func (rt *runtime) Streams(ctx context.Context, service string, q switcher.Strea
 	if _, err := rt.switcher.View(ctx, service); err != nil {
 		return switcher.StreamPage{}, err
 	}
-	return rt.ledger.streams(service, q, time.Now()), nil
+	return rt.elders.streams(service, q, rt.ledger.streams(service, q, time.Now()))
 }
 
 // Evict implements control.Streams.
@@ -66,12 +77,19 @@ func (rt *runtime) Evict(ctx context.Context, req switcher.EvictRequest) (switch
 	if c == 0 {
 		c = view.Active.Other()
 	}
+	added := rt.evictChosen(elderEvict{service, c, req.Kinds, req.IDs})
+	return switcher.Eviction{Streams: added, Color: c, Pace: rt.pace(service).quota(added, rt.wellWithout(service, c))}, nil
+}
+
+// evictChosen asks streams of this process and of those before it to end, and
+// returns how many.
+func (rt *runtime) evictChosen(req elderEvict) int {
 	now := time.Now()
-	added, _ := rt.usher.show(service, c, rt.usher.sinceOf(service, c), func(e *entry) bool {
+	added, _ := rt.usher.show(req.Service, req.Color, rt.usher.sinceOf(req.Service, req.Color), func(e *entry) bool {
 		chosen := slices.Contains(req.IDs, e.id()) || len(req.IDs) == 0 && e.isStream(now)
 		return chosen && e.isOf(req.Kinds)
 	})
-	return switcher.Eviction{Streams: added, Color: c, Pace: rt.pace(service).quota(added, rt.wellWithout(service, c))}, nil
+	return added + rt.elders.evict(req)
 }
 
 var _ control.Streams = (*runtime)(nil)

@@ -52,6 +52,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if h.edge.runtime.leaving.Load() != nil && r.ProtoMajor < 3 {
+		w.Header().Set("Connection", "close") // over HTTP/2 a GOAWAY
+	}
 	t := newTrip(h.edge, r)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(t.placeholder)

@@ -96,6 +96,41 @@ func (e *entry) place() (c switcher.Color, upstream string) {
 	return e.lease.Color, e.endpoint.Address()
 }
 
+// highest is a number above those of all exchanges so far.
+func (l *ledger) highest() (n uint64) {
+	for i := range l.parts {
+		p := &l.parts[i]
+		p.mu.Lock()
+		n = max(n, (p.opened+1)*uint64(len(l.parts)))
+		p.mu.Unlock()
+	}
+	return n
+}
+
+// beginAt makes all numbers from now on higher than n.
+func (l *ledger) beginAt(n uint64) {
+	for i := range l.parts {
+		p := &l.parts[i]
+		p.mu.Lock()
+		p.opened = max(p.opened, n/uint64(len(l.parts)))
+		p.mu.Unlock()
+	}
+}
+
+// posts returns the services and colors that have exchanges.
+func (l *ledger) posts() map[post]int {
+	posts := make(map[post]int)
+	for i := range l.parts {
+		p := &l.parts[i]
+		p.mu.Lock()
+		for e := p.head; e != nil; e = e.next {
+			posts[post{e.service, e.lease.Color}]++
+		}
+		p.mu.Unlock()
+	}
+	return posts
+}
+
 var errExit = errors.New("the edge ends")
 
 // empty reports whether no exchange is under way.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/greenroom-proxy/greenroom/internal/handover"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
 	"github.com/greenroom-proxy/greenroom/switcher/file"
@@ -38,7 +39,7 @@ type runtime struct {
 	mu          sync.Mutex
 	stop        func()                    // guarded by mu; nil: not running
 	closed      bool                      // guarded by mu: it ran, and will not again
-	disk        *file.Store               // set before the switcher runs
+	disk        stateStore                // set before the switcher runs, and when it stands still
 	stateDir    string                    // guarded by mu
 	control     *controlPlane             // guarded by mu; the one in force
 	fleet       atomic.Pointer[fleetPost] // written under mu; nil: none
@@ -48,7 +49,14 @@ type runtime struct {
 	inForce     atomic.Pointer[App]       // the first of apps; written under mu
 	handler     atomic.Pointer[control.Handler]
 	log         *slog.Logger
-	lastCall    time.Time // guarded by mu; how long tunnels may go on when the process ends
+	started     time.Time
+	leaving     atomic.Pointer[leaving] // nil: the process goes on
+	elders      elders
+	upgrade     upgrade
+	accepting   atomic.Bool           // of an elder: it still accepts
+	predecessor *handover.Predecessor // nil: this process was started afresh
+	standsIn    bool                  // guarded by mu: the predecessor has not handed over yet
+	lastCall    time.Time             // guarded by mu; how long tunnels may go on when the process ends
 	background  sync.WaitGroup
 }
 
@@ -60,12 +68,18 @@ func loadRuntime() (*runtime, error) {
 		rt := &runtime{
 			supervisors: make(map[string]*supervisor),
 			budgets:     make(map[string]*budget),
+			started:     time.Now(),
+		}
+		var err error
+		if rt.predecessor, err = handover.Inherited(); err != nil {
+			return nil, err
 		}
 		rt.log = rt.logger()
 		rt.metrics = newMetrics(rt)
-		rt.usher = usher{ledger: &rt.ledger, pace: rt.pace, healthy: rt.wellWithout, ended: rt.metrics.evicted}
+		rt.usher = usher{ledger: &rt.ledger, pace: rt.pace, healthy: rt.wellWithout, ended: rt.metrics.evicted, press: rt.press}
 		rt.switcher = switcher.New(rt, switcher.Hooks{
-			Evict: rt.evict, Streams: rt.ledger.counts, Event: rt.metrics.event, Warn: rt.warn,
+			Evict: rt.evict, Streams: rt.counts, Event: rt.metrics.event, Warn: rt.warn,
+			Moved: rt.moved, Elsewhere: rt.elders.inflight,
 		}, rt.log)
 		return rt, nil
 	})
@@ -81,6 +95,19 @@ func (rt *runtime) Load(ctx context.Context) (switcher.State, error) { return rt
 // Save implements switcher.Store.
 func (rt *runtime) Save(ctx context.Context, s switcher.State) error { return rt.disk.Save(ctx, s) }
 
+// stateStore is where state is kept.
+type stateStore interface {
+	switcher.Store
+	Close() error
+}
+
+// moved is the switcher's hook for what has been moved.
+func (rt *runtime) moved(moved []switcher.Followed) {
+	if err := rt.elders.tell(moved); err != nil {
+		rt.log.Error("the process before does not follow: what still comes to it may go where it went", "error", err)
+	}
+}
+
 // start readies app's config: all that can fail is done, or nothing has
 // changed. The first config is in force at once. A later one waits until the
 // one before is withdrawn, which Caddy does when everything else has started
@@ -95,6 +122,8 @@ func (rt *runtime) start(app *App) error {
 	}
 	err := rt.ready(app)
 	switch {
+	case err == nil && rt.standsIn:
+		go rt.standIn(app)
 	case err == nil && first:
 		rt.takeControl(app.plane)
 		rt.takeFleet(app)
@@ -108,18 +137,36 @@ func (rt *runtime) ready(app *App) (err error) {
 	if err := app.prepare(rt.log); err != nil {
 		return err
 	}
+	if err := rt.settled(); err != nil {
+		return err
+	}
 	if err := rt.open(app); err != nil {
 		return err
 	}
-	if app.plane, err = rt.openControl(app.Control); err != nil {
-		return fmt.Errorf("control: %w", err)
+	if !rt.standsIn {
+		if app.plane, err = rt.openControl(app.Control); err != nil {
+			return fmt.Errorf("control: %w", err)
+		}
 	}
 	rt.apps = append(rt.apps, app)
 	if err = rt.reconcile(); err != nil {
 		rt.apps = slices.DeleteFunc(rt.apps, func(other *App) bool { return other == app })
-		err = errors.Join(err, rt.dropControl(app.plane))
+		if app.plane != nil {
+			err = errors.Join(err, rt.dropControl(app.plane))
+		}
 	}
 	return err
+}
+
+// settled refuses a config while the process is being replaced.
+func (rt *runtime) settled() error {
+	switch pid := rt.upgrade.successor.Load(); {
+	case pid != 0:
+		return fmt.Errorf("process %d is taking over from this one: load the config there when it has", pid)
+	case rt.standsIn:
+		return errors.New("this process has not taken over yet: try again when it has")
+	}
+	return nil
 }
 
 // open starts the switcher, the first time.
@@ -133,14 +180,23 @@ func (rt *runtime) open(app *App) error {
 	if rt.closed {
 		return errors.New("an earlier config is still being taken down: load this one again")
 	}
-	disk, err := file.OpenStore(app.StateDir)
-	if err != nil {
+	var err error
+	if rt.standsIn = rt.predecessor != nil; rt.standsIn {
+		rt.disk = understudy{app.StateDir}
+	} else if rt.disk, err = file.OpenStore(app.StateDir); err != nil {
 		return err
 	}
-	rt.disk, rt.stateDir = disk, app.StateDir
+	rt.stateDir = app.StateDir
 	ctx, cancel := context.WithCancel(context.Background())
 	rt.background.Go(func() { rt.switcher.Run(ctx) })
+	if rt.standsIn {
+		if err := rt.switcher.Understudy(ctx); err != nil {
+			cancel()
+			return err
+		}
+	}
 	rt.background.Go(func() { rt.forwardEvents(ctx) })
+	rt.background.Go(func() { rt.obeySignals(ctx) })
 	rt.stop = cancel
 	if err := rt.switcher.Restore(ctx); err != nil {
 		rt.log.Error("the stored state cannot be used as it is", "error", err,
@@ -162,6 +218,11 @@ func (rt *runtime) withdraw(app *App) error {
 	rt.apps = slices.Delete(rt.apps, i, i+1)
 	if len(rt.apps) == 0 {
 		rt.lastCall = time.Now().Add(app.grace())
+		if l := rt.leaving.Load(); l != nil {
+			if until := l.until.Load(); until != 0 {
+				rt.lastCall = time.Unix(0, until)
+			}
+		}
 		return nil // the process ends, or Destruct follows
 	}
 	var err error
@@ -249,7 +310,7 @@ func (rt *runtime) Destruct() error {
 	defer rt.mu.Unlock()
 	err := rt.close()
 	if caddy.Exiting() {
-		for time.Now().Before(rt.lastCall) && !rt.ledger.empty() {
+		for time.Now().Before(rt.lastCall) && (!rt.ledger.empty() || len(rt.elders.all()) > 0) {
 			time.Sleep(lastCallStep)
 		}
 		rt.ledger.cutAll(errExit)

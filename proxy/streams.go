@@ -67,6 +67,15 @@ func (e *entry) isOf(kinds []switcher.StreamKind) bool {
 // id is short, and unique while the edge runs.
 func (e *entry) id() string { return strconv.FormatUint(e.number, 36) }
 
+// numberOf reads an id; 0: it is none.
+func numberOf(id string) uint64 {
+	n, err := strconv.ParseUint(id, 36, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 func (e *entry) stream(now time.Time) switcher.Stream {
 	color, upstream := e.place()
 	s := switcher.Stream{
@@ -100,10 +109,10 @@ func (l *ledger) streams(service string, q switcher.StreamQuery, now time.Time) 
 	})
 	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.number, b.number) })
 	page := switcher.StreamPage{Streams: []switcher.Stream{}, Total: len(all)}
-	if after, err := strconv.ParseUint(q.After, 36, 64); err == nil {
-		all = all[max(0, indexAfter(all, after)):]
+	if q.After != "" {
+		all = all[indexAfter(all, numberOf(q.After)):]
 	}
-	limit := min(cmp.Or(q.Limit, 100), switcher.MaxStreams)
+	limit := q.PageLimit()
 	for _, e := range all[:min(limit, len(all))] {
 		page.Streams = append(page.Streams, e.stream(now))
 	}

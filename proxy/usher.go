@@ -68,6 +68,9 @@ type usher struct {
 	pace    func(service string) Pace
 	healthy func(service string, c switcher.Color) bool
 	ended   func(service string, c switcher.Color, n int)
+	// press is how many of so many must end in the next second whatever the
+	// pace. Nil: none.
+	press func(wanted int) int
 
 	mu   sync.Mutex
 	jobs map[post]*eviction // guarded by mu
@@ -139,6 +142,16 @@ func (u *usher) sinceOf(service string, c switcher.Color) (since time.Time) {
 	return since
 }
 
+// endedOf is how many have been ended since the drain of a post began.
+func (u *usher) endedOf(at post) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if job := u.jobs[at]; job != nil {
+		return job.ended
+	}
+	return 0
+}
+
 func lateness(e *entry) int {
 	if e.streamKind() == switcher.StreamUpload {
 		return 1
@@ -187,6 +200,9 @@ func (u *usher) batch(at post, job *eviction) (batch []*entry, quota int) {
 	defer u.mu.Unlock()
 	job.wanted = slices.DeleteFunc(job.wanted, func(e *entry) bool { return e.over.Load() })
 	quota = pace.quota(job.initial, healthy)
+	if u.press != nil {
+		quota = max(quota, u.press(len(job.wanted)))
+	}
 	n := min(quota, len(job.wanted))
 	if n == 0 {
 		job.running = false

@@ -84,6 +84,7 @@ func (s *Switcher) apply(changes []change) {
 		tables[c.m.svc.slot] = c.m.table()
 	}
 	s.board.Store(s.board.Load().with(tables))
+	s.tell(changes)
 	for i, c := range changes {
 		s.announce(before[i], c.m)
 	}

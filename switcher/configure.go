@@ -78,7 +78,9 @@ func (s *Switcher) Configure(ctx context.Context, configs map[string]Config) err
 		}
 		s.board.Store(s.board.Load().with(tables))
 		s.doubt = ""
-		s.resume()
+		if !s.understudy {
+			s.resume(false)
+		}
 	})
 }
 
@@ -103,7 +105,7 @@ func (s *Switcher) add(name string, c Config) *machine {
 	if active == 0 {
 		active = Blue
 	}
-	m := &machine{name: name, svc: s.Service(name), config: c, doubt: s.doubt}
+	m := &machine{name: name, svc: s.Service(name), config: c, doubt: s.doubt, elsewhere: s.hooks.Elsewhere}
 	m.state = ServiceState{Generation: 1, Active: active, Split: All(active)}
 	if stored, ok := s.dormant[name]; ok {
 		m.state = stored
@@ -148,8 +150,9 @@ func (s *Switcher) leave(m *machine, why string) {
 	s.end(&alone, alone.resultOr(ResultInterrupted), why, nil)
 }
 
-// resume takes up the moves that were under way when the process ended.
-func (s *Switcher) resume() {
+// resume takes up the moves that were under way when the process ended, as had
+// been planned or not.
+func (s *Switcher) resume(planned bool) {
 	found := make(map[string]*run)
 	for _, name := range slices.Sorted(maps.Keys(s.machines)) {
 		m := s.machines[name]
@@ -167,11 +170,11 @@ func (s *Switcher) resume() {
 		r.enter(*m.state.Cutover, m.state.Phase)
 	}
 	for _, r := range found {
-		s.resumeRun(r)
+		s.resumeRun(r, planned)
 	}
 }
 
-func (s *Switcher) resumeRun(r *run) {
+func (s *Switcher) resumeRun(r *run, planned bool) {
 	id, kind := r.cut.ID, r.cut.Kind
 	s.log.Warn("a move was under way when the process ended",
 		"id", id, "kind", kind, "to", r.cut.To, "phase", r.phase, "services", r.cut.Services)
@@ -179,13 +182,7 @@ func (s *Switcher) resumeRun(r *run) {
 	case Preparing:
 		s.end(r, ResultInterrupted, "the edge ended before any traffic moved", nil)
 	case Ramping:
-		r.restored = true
-		next := r.cut
-		if next.Held == nil {
-			next.Held = &Hold{Reason: "the edge restarted during the ramp: resume or abort", By: greenroom}
-		}
-		_ = s.commit(r.members, true, func(_ *machine, st *ServiceState) { st.Cutover = &next })
-		r.cut = next
+		s.resumeRamp(r, planned)
 	}
 }
 

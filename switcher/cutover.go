@@ -86,6 +86,11 @@ func (o Options) Validate() error {
 	return o.Deadlines.Validate()
 }
 
+// OrDefaults fills what o leaves open.
+func (o Options) OrDefaults() Options {
+	return o.or(Options{GateTimeout: DefaultGateTimeout, DrainTimeout: DefaultDrainTimeout})
+}
+
 // or fills what o leaves open from d.
 func (o Options) or(d Options) Options {
 	if o.GateTimeout == 0 {

@@ -155,7 +155,7 @@ func (r *run) again() {
 
 func (r *run) inflight() (n int64) {
 	for _, m := range r.members {
-		n += m.svc.Inflight(r.cut.Drain)
+		n += m.inflight(r.cut.Drain)
 	}
 	return n
 }

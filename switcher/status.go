@@ -115,7 +115,7 @@ func (v SourceView) asOf() string {
 func (m *machine) viewPool(c Color) PoolView {
 	pool := m.pools.Of(c)
 	v := PoolView{
-		Role: "idle", Weight: m.state.Split.Weight(c), Inflight: m.svc.Inflight(c),
+		Role: "idle", Weight: m.state.Split.Weight(c), Inflight: m.inflight(c),
 		PoolHealth: pool.Health(), Upstreams: make([]UpstreamView, 0, len(pool.endpoints)),
 	}
 	if c == m.state.Active {
@@ -200,7 +200,7 @@ func (s *Switcher) Plan(ctx context.Context, req CutoverRequest) (Plan, error) {
 		r := newRun(KindCutover, members, req.To, req.rampFor(members[0].config), req.Options, req.Request)
 		plan = Plan{Services: r.cut.Services, From: r.cut.From, To: r.cut.To, Ramp: r.cut.Ramp, Options: r.cut.Options}
 		for _, m := range members {
-			plan.Inflight += m.svc.Inflight(r.cut.From)
+			plan.Inflight += m.inflight(r.cut.From)
 			plan.Blocked = append(plan.Blocked, m.blocked(req.To)...)
 			calls = append(calls, gateCall{m.config.Gates, r.input(m, time.Now())})
 		}

@@ -178,6 +178,14 @@ type StreamQuery struct {
 	Limit int
 }
 
+// PageLimit is how many streams a page of q has at most.
+func (q StreamQuery) PageLimit() int {
+	if q.Limit == 0 {
+		return 100
+	}
+	return min(q.Limit, MaxStreams)
+}
+
 // MaxStreams is how many one page can have.
 const MaxStreams = 1000
 

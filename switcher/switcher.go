@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +37,13 @@ type Hooks struct {
 	// Event is called with each event, in order, and must not call back.
 	// Nil is fine.
 	Event func(Event)
+	// Moved is called when tables have changed, before the command that did it
+	// is answered, so that another process that still serves can follow. Nil
+	// is fine.
+	Moved func([]Followed)
+	// Elsewhere is what other processes of this edge still have under way of
+	// a color. Nil is fine.
+	Elsewhere func(service string, c Color) int64
 	// Warn returns what else status is to warn of, for one service. Nil is
 	// fine.
 	Warn func(service string) []string
@@ -59,6 +68,8 @@ type Switcher struct {
 	checked  chan checked
 	stopped  chan struct{}
 
+	following sync.Mutex // held by Follow
+
 	mu       sync.RWMutex
 	services map[string]*Service // guarded by mu; grows only
 
@@ -70,6 +81,9 @@ type Switcher struct {
 	dirty    atomic.Bool             // memory is newer than the Store; written by Run only
 	retryAt  time.Time               // when to try the Store again
 	gating   sync.WaitGroup          // gate checks under way
+
+	understudy bool // moves nothing: another process owns the state
+	ceded      bool // another process has taken it over
 }
 
 // New returns a Switcher that keeps its state in store. Nothing happens until
@@ -126,8 +140,11 @@ func (s *Switcher) Run(ctx context.Context) {
 			s.gatesChecked(c)
 		case <-tick:
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || s.ceded {
 			return
+		}
+		if s.understudy {
+			continue
 		}
 		s.advance(ctx, time.Now())
 	}
@@ -159,6 +176,13 @@ func (s *Switcher) Service(name string) *Service {
 	return svc
 }
 
+// Names lists all services that there have been.
+func (s *Switcher) Names() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.services))
+}
+
 // machine is the state of one service; it belongs to Run's goroutine.
 type machine struct {
 	name      string
@@ -167,6 +191,7 @@ type machine struct {
 	state     ServiceState
 	endpoints PerColor[map[string]*Endpoint]
 	pools     PerColor[*Pool]
+	elsewhere func(string, Color) int64 // what other processes have under way; may be nil
 	source    SourceView
 	reporter  Reporter // of source; nil: it is none
 	run       *run     // the move under way, nil in Steady

@@ -29,6 +29,9 @@ type edge interface {
 	Lock(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
 	Unlock(ctx context.Context, req switcher.Request) (switcher.Receipt, error)
 
+	Process(ctx context.Context) (control.ProcessView, error)
+	Upgrade(ctx context.Context, reason string) (control.ProcessView, error)
+
 	// Events yields where the services stand, then every change, until the
 	// loop breaks; the last pair, and only that, has an error.
 	Events(ctx context.Context, services ...string) iter.Seq2[control.Update, error]

@@ -33,8 +33,22 @@ func Register() {
 			cmd.SetHelpTemplate(helpTemplate)
 			// This one has no parent yet, but one that was registered before has.
 			sibling.Root().Example = rootExample
+			replace(sibling.Root(), upgradeCommand())
 		},
 	})
+}
+
+// replace puts c in the place of Caddy's command of that name: Caddy's upgrade
+// would put a Caddy from its makers' site where this program is.
+func replace(root *cobra.Command, c command) {
+	for _, other := range root.Commands() {
+		if other.Name() == c.name {
+			root.RemoveCommand(other)
+		}
+	}
+	cmd := &cobra.Command{Use: c.name + " " + c.usage, Short: c.short}
+	c.build(cmd)
+	root.AddCommand(cmd)
 }
 
 const rootExample = `  $ greenroom run --config Caddyfile
@@ -60,7 +74,7 @@ Then look, and move:
 	$ greenroom rollback app
 
 The commands status, watch, streams, plan, cutover, split, hold, resume,
-abort, rollback, drain, evict, lock, unlock and history speak to a running
+abort, rollback, drain, evict, lock, unlock, upgrade and history speak to a running
 Greenroom over its control socket; each has a --help with examples. 'greenroom audit verify'
 checks files of the audit log. Their exit codes are listed by 'greenroom help
 exit-codes'. All others are Caddy's:

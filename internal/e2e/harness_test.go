@@ -66,7 +66,8 @@ type edge struct {
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd     // guarded by mu; nil: not running
-	exited chan struct{} // closed when cmd has ended
+	exited chan struct{} // closed when cmd has ended, and all that have taken over from it
+	heirs  []int         // guarded by mu; the processes that have taken over
 	log    *syncBuffer
 }
 
@@ -173,7 +174,7 @@ func (e *edge) launch(cmd *exec.Cmd) (exited chan struct{}) {
 		close(exited)
 	}()
 	e.mu.Lock()
-	e.cmd, e.exited = cmd, exited
+	e.cmd, e.exited, e.heirs = cmd, exited, nil
 	e.mu.Unlock()
 	return exited
 }
@@ -196,17 +197,23 @@ func (e *edge) kill() { e.signal(syscall.SIGKILL) }
 
 func (e *edge) signal(s syscall.Signal) {
 	e.mu.Lock()
-	cmd, exited := e.cmd, e.exited
+	cmd, exited, heirs := e.cmd, e.exited, e.heirs
 	e.cmd = nil
 	e.mu.Unlock()
 	if cmd == nil {
 		return
 	}
 	_ = cmd.Process.Signal(s)
+	for _, pid := range heirs {
+		_ = syscall.Kill(pid, s)
+	}
 	select {
 	case <-exited:
 	case <-time.After(patience):
 		_ = cmd.Process.Kill()
+		for _, pid := range heirs {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
 		e.t.Errorf("the edge did not end after %s:\n%s", s, e.log)
 	}
 	if strings.Contains(e.log.String(), "DATA RACE") {

@@ -33,6 +33,7 @@ var commands = map[string]command{
 	"resume":   {role: RoleFlip, prepare: calling(ofRequest, Switcher.Resume)},
 	"cutover":  {role: RoleFlip, prepare: calling(ofCutover, Switcher.Cutover)},
 	"evict":    {role: RoleFlip, prepare: prepareEvict},
+	upgrade:    {role: RoleForce, prepare: prepareUpgrade},
 	"split":    {role: RoleFlip, prepare: calling(ofSplit, Switcher.Split)},
 	"lock":     {role: RoleFlip, prepare: calling(ofRequest, Switcher.Lock)},
 	"unlock":   {role: RoleFlip, prepare: calling(ofRequest, Switcher.Unlock)},
@@ -191,13 +192,19 @@ func readRequest(w http.ResponseWriter, r *http.Request, call *call, name string
 	if err := decodeStrict(body, call.request); err != nil {
 		return err
 	}
+	if n := len(call.base.Reason); n > maxReason {
+		return newProblem(CodeInvalid, "\"reason\" has %d bytes: at most %d", n, maxReason)
+	}
+	if name == "" {
+		if len(call.base.Services) > 0 {
+			return newProblem(CodeInvalid, "\"services\": this command is of no service")
+		}
+		return nil
+	}
 	others := slices.DeleteFunc(call.base.Services, func(s string) bool { return s == name })
 	call.base.Services = append([]string{name}, others...)
 	if problem := checkNames(call.base.Services); problem != nil {
 		return problem
-	}
-	if n := len(call.base.Reason); n > maxReason {
-		return newProblem(CodeInvalid, "\"reason\" has %d bytes: at most %d", n, maxReason)
 	}
 	return nil
 }

@@ -53,6 +53,7 @@ type Handler struct {
 	audit        *Audit
 	fleet        func(context.Context) (any, error)
 	streams      Streams
+	process      Process
 	log          *slog.Logger
 	refusals     throttle
 	origins      *http.CrossOriginProtection
@@ -97,7 +98,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case id.Role == RoleNone: // before anything that would tell a stranger what is here
 		h.refuse(w, id, to, RoleView)
 	case !found:
-		h.fail(w, newProblem(CodeNotFound, "no path %q: want /v1/services, /v1/services/{name}, /v1/events, /v1/fleet or a command",
+		h.fail(w, newProblem(CodeNotFound, "no path %q: want /v1/services, /v1/services/{name}, /v1/events, /v1/fleet, /v1/process or a command",
 			cut(r.URL.Path, maxName)))
 	case r.Method != to.method():
 		w.Header().Set("Allow", to.method())
@@ -158,6 +159,8 @@ func (h *Handler) read(ctx context.Context, to target, query url.Values) (any, e
 		return h.readStreams(ctx, to.name, query)
 	case "fleet":
 		return h.readFleet(ctx)
+	case "process":
+		return h.readProcess()
 	case "services":
 		views, err := h.sw.Services(ctx)
 		return servicesBody{append([]switcher.ServiceView{}, views...)}, err
@@ -224,7 +227,7 @@ func (h *Handler) limitWrite(w http.ResponseWriter) {
 
 // target is what a path names.
 type target struct {
-	action string // services, fleet, view, history, events, or a command
+	action string // services, fleet, process, view, history, events, or a command
 	name   string // of the service, where there is one
 }
 
@@ -242,7 +245,7 @@ func parsePath(escaped string) (to target, found bool) {
 		return target{}, false
 	}
 	switch rest := segments[2:]; {
-	case len(rest) == 1 && slices.Contains([]string{"services", "events", "fleet"}, rest[0]):
+	case len(rest) == 1 && slices.Contains([]string{"services", "events", "fleet", "process", upgrade}, rest[0]):
 		return target{action: rest[0]}, true
 	case rest[0] != "services" || len(rest) > 3 || len(rest) < 2 || rest[1] == "":
 		return target{}, false
@@ -250,9 +253,12 @@ func parsePath(escaped string) (to target, found bool) {
 		return target{"view", rest[1]}, true
 	default:
 		to = target{rest[2], rest[1]}
-		return to, to.isCommand() || to.action == "history" || to.action == "streams"
+		return to, to.isCommand() && to.action != upgrade || to.action == "history" || to.action == "streams"
 	}
 }
+
+// upgrade is the only command that is of no service.
+const upgrade = "upgrade"
 
 func (t target) isCommand() bool {
 	_, ok := commands[t.action]

@@ -1,0 +1,59 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/greenroom-proxy/greenroom/internal/handover"
+)
+
+// stopListening closes what this process listens on. Streams go on, as they do
+// when a reload takes their server out of the config.
+func stopListening() {
+	_ = caddy.Stop()                     // says in the log what fails
+	sockets, err := handover.Listening() // Caddy's admin endpoint ends with the process only
+	if err != nil {
+		return
+	}
+	for _, s := range sockets {
+		_ = handover.Quiet(s) // it is closed already
+	}
+}
+
+// obeySignals has SIGUSR2 begin an upgrade.
+func (rt *runtime) obeySignals(ctx context.Context) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR2)
+	defer signal.Stop(asked)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-asked:
+			if err := rt.Upgrade(ctx); err != nil {
+				rt.log.Error("SIGUSR2: no upgrade", "error", err)
+			}
+		}
+	}
+}
+
+// notifyMainPid tells systemd which process the service is from now on
+// (sd_notify(3)).
+func notifyMainPid(pid int) {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = fmt.Fprintf(conn, "MAINPID=%d", pid) // who does not listen is no systemd
+}
