@@ -16,6 +16,7 @@ func (a *attempt) relay(res *http.Response) error {
 	delete(res.Trailer, a.x.Own)
 	announced := a.writeHead(res)
 	kind := responseKind(a.x.streamKind(), res)
+	a.x.Expects(res.ContentLength)
 	a.x.Became(kind)
 	a.x.Opened()
 	stays := a.goOn(res)

@@ -65,7 +65,7 @@ func loadRuntime() (*runtime, error) {
 		rt.metrics = newMetrics(rt)
 		rt.usher = usher{ledger: &rt.ledger, pace: rt.pace, healthy: rt.wellWithout, ended: rt.metrics.evicted}
 		rt.switcher = switcher.New(rt, switcher.Hooks{
-			Evict: rt.evict, Streams: rt.ledger.counts, Event: rt.metrics.event, Warn: rt.warn,
+			Evict: rt.evict, Streams: rt.whatIsLeft, Event: rt.metrics.event, Warn: rt.warn,
 		}, rt.log)
 		return rt, nil
 	})
