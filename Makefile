@@ -1,18 +1,20 @@
 # make build   the binary, as ./greenroom
 # make test    all tests
 # make check   format, vet, staticcheck, import rules, tests with the race detector
-# make bench   benchmarks of the hot path; bench-consul: from a key in Consul to the first answer, 1,000 services watched
+# make bench   benchmarks of the hot path; bench-consul: from a key in Consul to the first answer, 1,000 services watched;
+#              bench-streams: memory per idle stream beside stock Caddy and HAProxy, which must be installed
 # make tools   build what the tests run besides: a real Consul server (minutes, once)
 GO ?= go
 TOOL = $(GO) tool -modfile=internal/tools/go.mod
 
-.PHONY: build test check lint race bench bench-consul tools
+.PHONY: build test check lint race bench bench-consul bench-streams tools
 
 build:
 	$(GO) build -trimpath -o greenroom .
 
 test: tools
 	$(GO) test -timeout 20m ./...
+	cd internal/bench && $(GO) test ./...
 
 tools:
 	cd internal/tools/consul && $(GO) tool -n consul >/dev/null
@@ -22,6 +24,7 @@ check: lint race
 lint:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
+	cd internal/bench && $(GO) vet ./... && $(GO) tool -modfile=../tools/go.mod staticcheck ./...
 	$(TOOL) staticcheck ./...
 	$(TOOL) depguard ./...
 
@@ -37,3 +40,7 @@ bench:
 bench-consul: tools
 	$(GO) test -run '^$$' -bench AThousand -benchtime 1x ./switcher/consul/
 	$(GO) test -run '^$$' -bench 'AKey|Trigger' -benchtime 60x ./switcher/consul/ ./internal/e2e/
+
+# -n how many streams, -json and -profiles where to put more than the table.
+bench-streams:
+	cd internal/bench && $(GO) run ./streams $(ARGS)

@@ -193,6 +193,9 @@ func (es *elders) counts(service string, c switcher.Color, own []switcher.Stream
 			if theirs.Oldest.Before(own[i].Oldest) {
 				own[i].Oldest = theirs.Oldest
 			}
+			if theirs.ETA.IsZero() || !own[i].ETA.IsZero() && theirs.ETA.After(own[i].ETA) {
+				own[i].ETA = theirs.ETA
+			}
 		}
 	}
 	slices.SortFunc(own, func(a, b switcher.StreamCount) int { return cmp.Compare(a.Kind, b.Kind) })

@@ -19,9 +19,9 @@ func (rt *runtime) evict(service string, d switcher.Drain) int {
 	return ended + rt.elders.drain(service, d)
 }
 
-// counts is the switcher's hook for what a color still has under way.
-func (rt *runtime) counts(service string, c switcher.Color) []switcher.StreamCount {
-	return rt.elders.counts(service, c, rt.ledger.counts(service, c))
+// counts is what a color still has under way, in processes before this one too.
+func (rt *runtime) counts(service string, c switcher.Color, now time.Time) []switcher.StreamCount {
+	return rt.elders.counts(service, c, rt.ledger.counts(service, c, now))
 }
 
 // pace is that of the service in the config in force.

@@ -15,6 +15,7 @@ type flow struct {
 	ending   atomic.Bool   // it was asked to end
 	received atomic.Int64  // bytes of body from the client
 	sent     atomic.Int64  // to it
+	length   atomic.Int64  // of the body that makes it a download or an upload; else, and where unknown, 0 or less
 	last     atomic.Int64  // when a byte last moved, in Unix nanoseconds; 0: not yet looked at
 }
 
@@ -23,6 +24,9 @@ func (f *flow) Became(k switcher.StreamKind) { f.kind.Store(uint32(k)) }
 
 // Opened says that the response has begun.
 func (f *flow) Opened() { f.open.Store(true) }
+
+// Expects says how long the body will be that is under way; 0 or less: unknown.
+func (f *flow) Expects(length int64) { f.length.Store(length) }
 
 // Received counts bytes of body from the client.
 func (f *flow) Received(n int) { f.count(&f.received, n) }

@@ -6,15 +6,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
-
-const copyBufferSize = 32 << 10
-
-// copyBuffers holds *[copyBufferSize]byte, lent while bytes move.
-var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
 
 // relay passes on a final response.
 func (a *attempt) relay(res *http.Response) error {
@@ -22,6 +16,7 @@ func (a *attempt) relay(res *http.Response) error {
 	delete(res.Trailer, a.x.Own)
 	announced := a.writeHead(res)
 	kind := responseKind(a.x.streamKind(), res)
+	a.x.Expects(res.ContentLength)
 	a.x.Became(kind)
 	a.x.Opened()
 	stays := a.goOn(res)
@@ -102,10 +97,14 @@ func (a *attempt) copyBody(res *http.Response, bye *farewell) (readErr, writeErr
 			return nil, err
 		}
 	}
-	buf := copyBuffers.Get().(*[copyBufferSize]byte)
-	defer copyBuffers.Put(buf)
+	var buffers loan
+	defer buffers.giveBack()
+	if !isEventStream(res.Header) {
+		buffers.borrow() // or the first write of what is short would be split
+	}
 	for !bye.awaits() {
-		n, err := res.Body.Read(buf[:])
+		buf := buffers.buffer()
+		n, err := res.Body.Read(buf)
 		if n > 0 {
 			n = bye.passed(buf[:n])
 			a.x.Sent(n)
@@ -124,6 +123,7 @@ func (a *attempt) copyBody(res *http.Response, bye *farewell) (readErr, writeErr
 			if err := a.flush(); err != nil {
 				return nil, err
 			}
+			buffers.passed(n) // what is not flushed is no stream, and does not wait for long
 		}
 	}
 	return nil, nil

@@ -136,6 +136,7 @@ func (f *transportForwarder) begin(w http.ResponseWriter, r *http.Request, x *Ex
 	}
 	a.cancel = cancel
 	x.Became(requestKind(r, a.ws == wsNone && hasBody(r)))
+	x.Expects(r.ContentLength)
 	tc := f.transportContext(ctx, a, to)
 	a.out = a.request(httptrace.WithClientTrace(tc, &httptrace.ClientTrace{
 		GetConn:        func(string) { a.connecting.Store(true) },

@@ -33,6 +33,7 @@ type entry struct {
 	endpoint *switcher.Endpoint // changed under part.mu, by the handler
 	wanted   atomic.Bool        // the usher has been told of it
 	over     atomic.Bool
+	pulse    pulse // guarded by part.mu
 
 	part       *ledgerPart
 	prev, next *entry // guarded by part.mu

@@ -123,7 +123,7 @@ func TestALedgerUsedByManyLosesNothing(t *testing.T) {
 	}
 	group.Go(func() {
 		for range 50 {
-			l.counts("app", switcher.Blue)
+			l.counts("app", switcher.Blue, time.Now())
 			l.streams("app", switcher.StreamQuery{}, time.Now())
 			l.cutAll(errExit)
 		}

@@ -78,7 +78,7 @@ func loadRuntime() (*runtime, error) {
 		rt.metrics = newMetrics(rt)
 		rt.usher = usher{ledger: &rt.ledger, pace: rt.pace, healthy: rt.wellWithout, ended: rt.metrics.evicted, press: rt.press}
 		rt.switcher = switcher.New(rt, switcher.Hooks{
-			Evict: rt.evict, Streams: rt.counts, Event: rt.metrics.event, Warn: rt.warn,
+			Evict: rt.evict, Streams: rt.whatIsLeft, Event: rt.metrics.event, Warn: rt.warn,
 			Moved: rt.moved, Elsewhere: rt.elders.inflight,
 		}, rt.log)
 		return rt, nil

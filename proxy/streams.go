@@ -81,15 +81,12 @@ func (e *entry) stream(now time.Time) switcher.Stream {
 	s := switcher.Stream{
 		ID: e.id(), Kind: e.streamKind(), Color: color, State: e.state(), Upstream: upstream,
 		Client: e.about.shownClient(), Method: e.about.method, Path: e.about.path[:min(len(e.about.path), maxPath)], Protocol: e.about.protocol,
-		Started: e.started, Received: e.received.Load(), Sent: e.sent.Load(),
+		Started: e.started, Received: e.received.Load(), Sent: e.sent.Load(), Rate: e.rate(now),
 	}
 	if last := e.last.Load(); last != 0 {
 		s.LastByte = time.Unix(0, last)
 	} else if s.Received+s.Sent > 0 {
 		s.LastByte = e.started
-	}
-	if age := now.Sub(e.started).Seconds(); age > 0 {
-		s.Rate = int64(float64(s.Received+s.Sent) / age)
 	}
 	return s
 }
@@ -131,9 +128,11 @@ func indexAfter(sorted []*entry, n uint64) int {
 	return i
 }
 
-// counts says what a color still has under way, by kind.
-func (l *ledger) counts(service string, c switcher.Color) (counts []switcher.StreamCount) {
+// counts says what a color still has under way, by kind. A kind has an ETA if
+// all of them are bodies of which it is known how long they will take.
+func (l *ledger) counts(service string, c switcher.Color, now time.Time) (counts []switcher.StreamCount) {
 	kinds := make(map[switcher.StreamKind]*switcher.StreamCount)
+	unknown := make(map[switcher.StreamKind]bool)
 	for _, e := range l.of(service, func(e *entry) bool { return e.lease.Color == c }) {
 		k := kinds[e.streamKind()]
 		if k == nil {
@@ -147,9 +146,17 @@ func (l *ledger) counts(service string, c switcher.Color) (counts []switcher.Str
 		if e.ending.Load() {
 			k.Ending++
 		}
+		if left, known := e.left(now); !known {
+			unknown[k.Kind] = true
+		} else if eta := now.Add(left); eta.After(k.ETA) {
+			k.ETA = eta
+		}
 	}
 	for _, kind := range switcher.StreamKinds() {
 		if k := kinds[kind]; k != nil {
+			if unknown[kind] {
+				k.ETA = time.Time{}
+			}
 			counts = append(counts, *k)
 		}
 	}

@@ -83,21 +83,12 @@ func closeWrite(dst io.Writer) error {
 	return errors.ErrUnsupported
 }
 
-// idleBufferSize is what a direction holds while it waits; a read that fills it
-// borrows a whole copy buffer until the flow ebbs.
-const idleBufferSize = 1 << 10
-
 // pump copies until src ends (nil) or either side fails.
 func pump(dst io.Writer, src io.Reader) error {
-	small := make([]byte, idleBufferSize)
-	buf := small
-	var big *[copyBufferSize]byte
-	defer func() {
-		if big != nil {
-			copyBuffers.Put(big)
-		}
-	}()
+	var buffers loan
+	defer buffers.giveBack()
 	for {
+		buf := buffers.buffer()
 		n, err := src.Read(buf)
 		if n > 0 {
 			if _, werr := dst.Write(buf[:n]); werr != nil {
@@ -109,12 +100,7 @@ func pump(dst io.Writer, src io.Reader) error {
 			return nil
 		case err != nil:
 			return err
-		case big == nil && n == len(buf):
-			big = copyBuffers.Get().(*[copyBufferSize]byte)
-			buf = big[:]
-		case big != nil && n < len(small):
-			copyBuffers.Put(big)
-			big, buf = nil, small
 		}
+		buffers.passed(n)
 	}
 }

@@ -308,7 +308,7 @@ func (rt *runtime) under() map[string]switcher.PerColor[elderColor] {
 		for _, c := range switcher.Colors {
 			*both.At(c) = elderColor{
 				Inflight: rt.switcher.Service(service).Inflight(c) + rt.elders.inflight(service, c),
-				Streams:  rt.counts(service, c),
+				Streams:  rt.counts(service, c, time.Now()),
 				Evicted:  rt.usher.endedOf(post{service, c}),
 			}
 		}

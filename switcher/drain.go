@@ -24,6 +24,9 @@ func (s *Switcher) advanceDrain(r *run, now time.Time) {
 func (s *Switcher) evict(r *run) {
 	r.drain.Evicted = 0
 	for _, m := range r.members {
-		r.drain.Evicted += s.hooks.Evict(m.name, Drain{r.cut.Drain, r.drain.Started, r.cut.Options})
+		r.drain.Evicted += s.hooks.Evict(m.name, r.drains())
 	}
 }
+
+// drains is what the hooks are told of a run that is draining.
+func (r *run) drains() Drain { return Drain{r.cut.Drain, r.drain.Started, r.cut.Options} }

@@ -168,10 +168,16 @@ func (s *Switcher) countStreams(r *run) []StreamCount {
 	}
 	var kinds [streamKinds]StreamCount
 	for _, m := range r.members {
-		for _, c := range s.hooks.Streams(m.name, r.cut.Drain) {
+		for _, c := range s.hooks.Streams(m.name, r.drains()) {
 			sum := &kinds[c.Kind]
 			if sum.Count == 0 || c.Oldest.Before(sum.Oldest) {
 				sum.Oldest = c.Oldest
+			}
+			switch { // the last of all, or unknown
+			case c.ETA.IsZero() || sum.Count > 0 && sum.ETA.IsZero():
+				sum.ETA = time.Time{}
+			case c.ETA.After(sum.ETA):
+				sum.ETA = c.ETA
 			}
 			sum.Count += c.Count
 			sum.Ending += c.Ending

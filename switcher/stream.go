@@ -14,7 +14,9 @@ import (
 type StreamKind uint8
 
 // The kinds. StreamRequest is an exchange that may become any of the others,
-// and one that is over soon.
+// and one that is over soon. There is none for other tunnels, because there are
+// none: nothing but WebSockets is upgraded, by Upgrade or extended CONNECT, and
+// what such a tunnel carries counts as a WebSocket even if it has no frames.
 const (
 	StreamRequest   StreamKind = iota
 	StreamWebSocket            // both directions, until one side ends it
@@ -163,8 +165,8 @@ type Stream struct {
 	// Received counts the bytes of body from the client, Sent those to it.
 	Received int64 `json:"received"`
 	Sent     int64 `json:"sent"`
-	// Rate is that of both together since the last look, in bytes per
-	// second, or since the start.
+	// Rate is that of both together, in bytes per second, since somebody last
+	// looked, half a second ago or longer; at the first look, since the start.
 	Rate int64 `json:"rate"`
 }
 
@@ -207,4 +209,9 @@ type StreamCount struct {
 	// are not gone yet.
 	Deadline time.Time `json:"deadline,omitzero"`
 	Ending   int       `json:"ending,omitempty"`
+	// ETA is about when the last of them will be gone: as soon as their bodies
+	// have passed, if the length of all is known and all of them move; and no
+	// later than the evictions from Deadline on take at their pace. The zero
+	// time: nobody can tell.
+	ETA time.Time `json:"eta,omitzero"`
 }

@@ -86,9 +86,9 @@ func TestADrainEvictsFromItsFirstDeadlineOnAndShowsWhatItWaitsFor(t *testing.T) 
 			return 0
 		}
 		oldest := time.Now().Add(-time.Hour)
-		b.hooks.Streams = func(service string, c switcher.Color) []switcher.StreamCount {
-			if service != "app" || c != blue {
-				t.Errorf("asked for %s of %s", c, service)
+		b.hooks.Streams = func(service string, d switcher.Drain) []switcher.StreamCount {
+			if service != "app" || d.Color != blue || d.Deadline(switcher.StreamUpload) != time.Hour {
+				t.Errorf("asked for %+v of %s", d, service)
 			}
 			return []switcher.StreamCount{{Kind: switcher.StreamSSE, Count: 3, Ending: 1, Oldest: oldest}}
 		}
@@ -111,6 +111,36 @@ func TestADrainEvictsFromItsFirstDeadlineOnAndShowsWhatItWaitsFor(t *testing.T) 
 		pass(3 * time.Second)
 		if after := times(); len(after) < 2 || after[0] != 10*time.Second {
 			t.Errorf("asked to end after %s", after)
+		}
+		release()
+		pass(time.Second)
+		b.at("app", switcher.Steady, 100)
+	})
+}
+
+func TestADrainOfSeveralServicesIsOverWithTheLastOfThemOrNobodyKnows(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		early, late := time.Now().Add(time.Minute), time.Now().Add(time.Hour)
+		b := &bed{TB: t, store: &memory{}, configs: map[string]switcher.Config{"app": {}, "other": {}}}
+		b.hooks.Streams = func(service string, _ switcher.Drain) []switcher.StreamCount {
+			if service == "app" {
+				return []switcher.StreamCount{
+					{Kind: switcher.StreamSSE, Count: 1, ETA: late}, {Kind: switcher.StreamLive, Count: 1}, {Kind: switcher.StreamGRPC, Count: 1, ETA: early}, {Kind: switcher.StreamUpload, Count: 1, ETA: early},
+				}
+			}
+			return []switcher.StreamCount{
+				{Kind: switcher.StreamSSE, Count: 2, ETA: early}, {Kind: switcher.StreamLive, Count: 2, ETA: early}, {Kind: switcher.StreamGRPC, Count: 2},
+			}
+		}
+		b.open()
+		release := b.work("app", 0, 1)
+		_, err := b.cutover(green, "", "app", "other")
+		b.must(err)
+		want := map[switcher.StreamKind]time.Time{switcher.StreamSSE: late, switcher.StreamUpload: early}
+		for _, c := range b.view("app").Cutover.Draining.Streams {
+			if !c.ETA.Equal(want[c.Kind]) {
+				t.Errorf("the last %s is gone at %v, want %v", c.Kind, c.ETA, want[c.Kind])
+			}
 		}
 		release()
 		pass(time.Second)

@@ -33,7 +33,7 @@ type Hooks struct {
 	Evict func(service string, d Drain) (evicted int)
 	// Streams counts what a color that drains waits for, by kind, for
 	// status. Nil is fine.
-	Streams func(service string, c Color) []StreamCount
+	Streams func(service string, d Drain) []StreamCount
 	// Event is called with each event, in order, and must not call back.
 	// Nil is fine.
 	Event func(Event)

@@ -135,8 +135,8 @@ func draining() switcher.ServiceView {
 			Color: switcher.Blue, Started: before(40 * time.Second), Deadline: after(9*time.Minute + 20*time.Second),
 			Initial: 140, Inflight: 28, Evicted: 1, ETA: after(10 * time.Second),
 			Streams: []switcher.StreamCount{
-				{Kind: switcher.StreamRequest, Count: 1, Oldest: before(41 * time.Second), Deadline: before(10 * time.Second), Ending: 1},
-				{Kind: switcher.StreamWebSocket, Count: 25, Oldest: before(41 * time.Minute), Deadline: after(9*time.Minute + 20*time.Second), Ending: 3},
+				{Kind: switcher.StreamRequest, Count: 1, Oldest: before(41 * time.Second), Deadline: before(10 * time.Second), Ending: 1, ETA: after(6 * time.Second)},
+				{Kind: switcher.StreamWebSocket, Count: 25, Oldest: before(41 * time.Minute), Deadline: after(9*time.Minute + 20*time.Second), Ending: 3, ETA: after(10*time.Minute + 15*time.Second)},
 				{Kind: switcher.StreamUpload, Count: 2, Oldest: before(3 * time.Minute), Deadline: after(2 * time.Hour)},
 			},
 		},

@@ -38,6 +38,9 @@ func kindText(c switcher.StreamCount, now time.Time) string {
 	default:
 		text += ", past its deadline"
 	}
+	if c.ETA.After(now) {
+		text += ", gone in ~" + short(c.ETA.Sub(now))
+	}
 	if c.Ending > 0 {
 		text += fmt.Sprintf(", ending %d", c.Ending)
 	}

@@ -22,7 +22,8 @@ oldest come first: those that a drain waits for.
 
 STATE is waiting before the response has begun, open, or ending once a stream
 has been asked to end. RECEIVED is what came from the client, SENT what went to
-it. On a terminal that is too narrow the path is cut, and columns are left out;
+it, RATE both per second since somebody last looked, half a second ago or longer;
+at first, since the stream began. On a terminal that is too narrow the path is cut, and columns are left out;
 piped, and with --json, everything is there.`,
 		example: `  $ greenroom streams app
   $ greenroom streams app --color blue --kind websocket,sse

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -37,6 +38,14 @@ func TestADrainCutsWhatIsLeftAtItsDeadlineAndNotBefore(t *testing.T) {
 	v := e.view()
 	if v.Phase != switcher.Draining || v.Blue.Inflight != 2 || v.Blue.SafeToStop {
 		t.Errorf("%s, %d in-flight, safe %v", v.Phase, v.Blue.Inflight, v.Blue.SafeToStop)
+	}
+	for _, s := range v.Cutover.Draining.Streams {
+		if s.ETA.Sub(s.Deadline) != 7*time.Second { // two, one a second, and their time to leave
+			t.Errorf("%d %s until %s, gone by %s", s.Count, s.Kind, s.Deadline, s.ETA)
+		}
+	}
+	if n := len(v.Cutover.Draining.Streams); n != 2 {
+		t.Errorf("%d kinds are left", n)
 	}
 	echo(t, c) // the flip has cut nothing
 	if out := e.cli("abort", "app"); out.code != 0 {

@@ -1,0 +1,9 @@
+// Stock is Caddy as it comes, to be measured beside Greenroom.
+package main
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+)
+
+func main() { caddycmd.Main() }

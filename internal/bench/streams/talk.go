@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha1" // what RFC 6455 §1.3 prescribes
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// kind is what sort of stream is held open.
+type kind string
+
+const (
+	webSocket    kind = "websocket"
+	serverEvents kind = "sse"
+)
+
+var kinds = []kind{serverEvents, webSocket}
+
+// What is said on each stream before it falls silent: an event, or a WebSocket's
+// message, masked with zeros, and its echo.
+const (
+	event   = "data: hello\n\n"
+	message = "\x81\x85\x00\x00\x00\x00hello"
+	echo    = "\x81\x05hello"
+)
+
+const key = "dGhlIHNhbXBsZSBub25jZQ=="
+
+// upstream holds every stream open until the client goes, or release.
+type upstream struct {
+	address string
+	server  *http.Server
+
+	mu   sync.Mutex
+	over chan struct{} // guarded by mu; closed by release
+}
+
+func newUpstream() (*upstream, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	u := &upstream{address: l.Addr().String(), over: make(chan struct{})}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/"+string(serverEvents), func(w http.ResponseWriter, r *http.Request) {
+		over := u.until()
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, event)
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-r.Context().Done():
+		case <-over:
+		}
+	})
+	mux.HandleFunc("/"+string(webSocket), u.answerWebSocket)
+	u.server = &http.Server{Handler: mux}
+	go func() { _ = u.server.Serve(l) }()
+	return u, nil
+}
+
+func (u *upstream) close() { _ = u.server.Close() }
+
+// until is closed when the streams that begin now are to end.
+func (u *upstream) until() <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.over
+}
+
+// release ends all streams. A proxy may not notice that the client of a silent
+// one has gone, and would go on holding it.
+func (u *upstream) release() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	close(u.over)
+	u.over = make(chan struct{})
+}
+
+func (u *upstream) answerWebSocket(w http.ResponseWriter, r *http.Request) {
+	over := u.until()
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+		base64.StdEncoding.EncodeToString(sum[:]))
+	if err != nil {
+		return
+	}
+	if _, err := io.ReadFull(rw, make([]byte, len(message))); err != nil {
+		return
+	}
+	if _, err := io.WriteString(conn, echo); err != nil {
+		return
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-over:
+			_ = conn.Close()
+		case <-stop:
+		}
+	}()
+	_, _ = conn.Read(make([]byte, 1)) // until it goes
+}
+
+// streams are open connections.
+type streams []net.Conn
+
+func (s streams) close() {
+	for _, c := range s {
+		_ = c.Close()
+	}
+}
+
+// open opens n streams through the proxy at address, some at a time.
+func open(ctx context.Context, address string, k kind, n int) (streams, error) {
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	var held streams // guarded by mu
+	var failed error // guarded by mu
+	turns := make(chan struct{}, 32)
+	for range n {
+		turns <- struct{}{}
+		group.Go(func() {
+			defer func() { <-turns }()
+			c, err := dial(ctx, address, k)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = err
+				return
+			}
+			held = append(held, c)
+		})
+	}
+	group.Wait()
+	if failed != nil {
+		held.close()
+		return nil, fmt.Errorf("%d of %d streams: the last error: %w", n-len(held), n, failed)
+	}
+	return held, nil
+}
+
+// dial opens one stream, and passes what is said on it.
+func dial(ctx context.Context, address string, k kind) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if err := converse(conn, address, k); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func converse(conn net.Conn, address string, k kind) error {
+	request := fmt.Sprintf("GET /%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n", k, address)
+	status, awaited := http.StatusOK, event
+	if k == webSocket {
+		request += "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + "\r\n"
+		status, awaited = http.StatusSwitchingProtocols, echo
+	}
+	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
+		return err
+	}
+	in := bufio.NewReaderSize(conn, 1<<10)
+	res, err := http.ReadResponse(in, &http.Request{Method: http.MethodGet})
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != status {
+		return fmt.Errorf("answered with the status %d", res.StatusCode)
+	}
+	body := io.Reader(res.Body)
+	if k == webSocket {
+		body = in
+		if _, err := io.WriteString(conn, message); err != nil {
+			return err
+		}
+	}
+	got := make([]byte, len(awaited))
+	if _, err := io.ReadFull(body, got); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, []byte(awaited)) {
+		return fmt.Errorf("%q came instead of %q", got, awaited)
+	}
+	return nil
+}
