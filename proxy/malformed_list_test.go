@@ -7,7 +7,7 @@ func in(options string) string { return "service app {\n\tblue 10.0.0.1:1\n" + o
 const line = "Caddyfile:20"
 
 var caddyfileMistakes = []mistake{
-	{"unknown option of the app", "services app {\n}", []string{"Caddyfile:18", `unknown option "services"`, "want state_dir, control, consul or service"}},
+	{"unknown option of the app", "services app {\n}", []string{"Caddyfile:18", `unknown option "services"`, "want state_dir, control, consul, spool or service"}},
 	{"state_dir twice", "state_dir /elsewhere", []string{"Caddyfile:18", "state_dir is given twice"}},
 	{"control twice", "control {\n}\ncontrol {\n}", []string{"Caddyfile:20", "control is given twice"}},
 	{"service twice", in("") + "\n" + in(""), []string{"Caddyfile:22", `service "app" is given twice`}},
