@@ -122,7 +122,7 @@ func (s *Replay) allows(r *http.Request) bool {
 
 // upload is the body of r, if it is to be kept.
 func (e *edge) upload(w http.ResponseWriter, r *http.Request) *upload {
-	if !hasBody(r) || r.ContentLength > e.spool.Total() || !e.config.Replay.allows(r) || webSocketRequest(r) != wsNone {
+	if !hasBody(r) || r.ContentLength > e.spool.Total() || !e.config.Replay.allows(r) {
 		return nil
 	}
 	return newUpload(w, r, spool.New(&e.runtime.spools, e.spool, r.ContentLength))

@@ -34,6 +34,7 @@ func (r *uploadReader) Read(p []byte) (int, error) {
 				u.buf = copyBuffers.Get().(*[copyBufferSize]byte)
 			}
 			u.begun, u.filling, u.reading = true, true, true
+			u.tail = nil // all of it is kept, and buf is overwritten
 			go u.fill()
 		}
 	}
