@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	_ "github.com/greenroom-proxy/greenroom/internal/h2connect" // before net/http is initialized
+	"github.com/greenroom-proxy/greenroom/internal/spool"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/consul"
 )
@@ -39,6 +40,10 @@ type App struct {
 	// Where Consul is, for services whose pools come from it, and for a
 	// fleet. Default: the agent of this machine, without a token.
 	Consul *Consul `json:"consul,omitempty"`
+
+	// What is kept of uploads, so that they can be sent again. Default: up to
+	// 64 MiB in memory, and 1 GiB on disk for services that use it.
+	Spool *Spool `json:"spool,omitempty"`
 
 	// The services by name: lowercase letters, digits, dots, dashes and
 	// underscores, at most 63.
@@ -69,6 +74,7 @@ type edge struct {
 	runtime   *runtime
 	budget    *budget
 	onward    *Onward
+	spool     spool.Limits
 	outcomes  func() *outcomes // made at first use, so that a refused config shows in no metric
 }
 
@@ -140,6 +146,9 @@ func (app *App) edge(ctx caddy.Context, name string, s *Service) (*edge, error) 
 		outcomes: sync.OnceValue(func() *outcomes { return rt.metrics.of(name) }),
 	}
 	var err error
+	if e.spool, err = app.Spool.limits(s.Replay, app.StateDir); err != nil {
+		return nil, err
+	}
 	if e.checks, err = buildChecks(s.Checks); err != nil {
 		return nil, err
 	}

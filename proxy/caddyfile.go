@@ -49,6 +49,10 @@ func noBlock(d *caddyfile.Dispenser) error {
 //		consul {
 //			…
 //		}
+//		spool {
+//			memory|disk <size>
+//			dir <dir>
+//		}
 //		service <name> {
 //			…
 //		}
@@ -99,6 +103,14 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := app.Consul.unmarshal(d); err != nil {
 				return err
 			}
+		case "spool":
+			if app.Spool != nil {
+				return d.Err("spool is given twice")
+			}
+			app.Spool = new(Spool)
+			if err := app.Spool.unmarshal(d); err != nil {
+				return err
+			}
 		case "service":
 			var name string
 			if !d.AllArgs(&name) {
@@ -112,7 +124,7 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		default:
-			return d.Errf("unknown option %q: want state_dir, control, consul or service", d.Val())
+			return d.Errf("unknown option %q: want state_dir, control, consul, spool or service", d.Val())
 		}
 	}
 	return nil

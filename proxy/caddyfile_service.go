@@ -37,6 +37,11 @@ import (
 //			patience <duration>
 //			last_modified
 //		}
+//		replay [off] {
+//			methods <method>…|all
+//			idempotency_key
+//			memory|disk <size>
+//		}
 //		truncate_clients
 //		retries|retry_percent|retries_per_second <n>
 //		eject <connect errors> [<duration>]
@@ -73,6 +78,7 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		"drain_deadline":        s.readDeadline,
 		"evict":                 s.readPace,
 		"resume":                s.readResume,
+		"replay":                s.readReplay,
 		"close_code":            number(&s.CloseCode),
 		"truncate_clients":      on(&s.TruncateClients),
 		"retries":               optionalNumber(&s.Retry.Attempts),

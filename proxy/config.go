@@ -83,6 +83,11 @@ type Service struct {
 	// the same color, where the rules allow it.
 	Resume *Resume `json:"resume,omitempty"`
 
+	// Sending requests with a body again when their upstream dies before it
+	// has answered. Default: those of idempotent methods, with bodies of up to
+	// 64 KiB.
+	Replay *Replay `json:"replay,omitempty"`
+
 	// Trying again, and passing over upstreams that refuse connections.
 	Retry *Retry `json:"retry,omitempty"`
 
@@ -108,9 +113,9 @@ type Service struct {
 // is passed over.
 type Retry struct {
 	// How many more upstreams a request may be tried at, 0 to 10. Only what
-	// no upstream can have acted on is tried again: a connection that could
-	// not be made, or a request without a body, of an idempotent method,
-	// that died without an answer. Default: 2.
+	// does no harm is tried again: a connection that could not be made, or a
+	// request that died without an answer and that is a GET, HEAD or OPTIONS
+	// without a body or such that Replay allows it. Default: 2.
 	Attempts *int `json:"attempts,omitempty"`
 
 	// The retry budget: how many retries per 100 requests, 0 to 100.
@@ -155,8 +160,12 @@ func (s *Service) prepare() (err error) {
 	if s.Resume == nil {
 		s.Resume = new(Resume)
 	}
+	if s.Replay == nil {
+		s.Replay = new(Replay)
+	}
 	return errors.Join(
 		s.Resume.prepare(),
+		s.Replay.prepare(),
 		fieldName("color_header", s.ColorHeader),
 		inRange("min_healthy", s.MinHealthy, 0.001, 1),
 		inRange("soak", time.Duration(s.Soak), 0, 24*time.Hour),
@@ -208,7 +217,7 @@ func orDefault[T any](field **T, value T) {
 	}
 }
 
-func inRange[T int | float64 | time.Duration](field string, value, low, high T) error {
+func inRange[T int | int64 | float64 | time.Duration](field string, value, low, high T) error {
 	if value >= low && value <= high { // false for NaN
 		return nil
 	}

@@ -44,8 +44,8 @@ const (
 type AttemptError struct {
 	Err   error
 	Stage Stage
-	// BodyRead: bytes of the request's body were consumed, so that a
-	// second attempt could not send it whole.
+	// BodyRead: bytes of the request's body were consumed and not kept, so
+	// that a second attempt could not send it whole.
 	BodyRead bool
 	// BodyEmpty: the request is known to have no content. False: it may
 	// have some.
@@ -85,6 +85,10 @@ type Exchange struct {
 		// at, and returns its address; false: there is none.
 		Another() (upstream string, ok bool)
 	}
+
+	// Upload keeps the request's body, so that another attempt can send it.
+	// nil: the body is read as it comes, and once.
+	Upload *upload
 
 	flow
 
@@ -177,7 +181,7 @@ func (x *Exchange) Detach() (finish func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.detached = true
-	x.Onward, x.Elsewhere = nil, nil // which hold the config
+	x.Onward, x.Elsewhere, x.Upload = nil, nil, nil // which hold the config, and the request
 	return x.finish
 }
 

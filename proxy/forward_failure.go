@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,13 +33,24 @@ func (a *attempt) failed(err error) error {
 	case cause != nil && !stalled && !errors.Is(cause, context.DeadlineExceeded):
 		e.Stage, e.Timeout = StageCanceled, false
 		e.Err = fmt.Errorf("upstream %s: exchange ended before a response: %w", a.x.Upstream, cause)
-	case bodyErr != nil:
+	case bodyErr != nil && !errors.Is(bodyErr, errUnkept):
 		e.Stage, e.Timeout = StageCanceled, false
 		e.Err = fmt.Errorf("upstream %s: the client's body broke off: %w", a.x.Upstream, bodyErr)
 	default:
 		e.Err = fmt.Errorf("upstream %s: %w", a.x.Upstream, err)
 	}
 	return e
+}
+
+// bodyComplete reports whether all of the client's body was read.
+func (a *attempt) bodyComplete() bool {
+	switch {
+	case a.body == nil:
+		return true
+	case a.x.Upload != nil:
+		return a.x.Upload.complete()
+	}
+	return a.body.complete.Load()
 }
 
 // bodyEmpty reports whether the request is known to have no content.
@@ -83,7 +95,13 @@ func (a *attempt) takeBack(unheaded bool) (touched bool, err error) {
 		return false, nil
 	}
 	touched, err = a.body.release()
-	if a.body.complete.Load() || a.r.ProtoMajor != 1 || unheaded && !touched {
+	if u := a.x.Upload; u != nil && unheaded {
+		// Another attempt may go on with it; who makes none gives it back.
+		return !u.leave(), cmp.Or(err, u.failure())
+	} else if u != nil {
+		u.release()
+	}
+	if a.bodyComplete() || a.r.ProtoMajor != 1 || unheaded && !touched {
 		return touched, err
 	}
 	if unheaded {

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
 	"io"
 	"net"
@@ -54,6 +56,24 @@ func TestForwardWebSocketOverHTTP3(t *testing.T) {
 	pw.Close()
 	equal(t, "rest", readAll(t, res.Body), "")
 	must(t, receive(t, f.results))
+}
+
+func TestForwardSendsAnUploadOverHTTP3Again(t *testing.T) {
+	body := noise(300_000)
+	for _, at := range []int64{0, 100_000, 300_000} {
+		addr, arrivals := taking(t)
+		f := newFront(t, transportForwarderOf(t, nil), dyingAfter(t, at), addr)
+		f.keep = kept(t, 70_000, 300_000)
+		address, tr := f.startH3(t)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://"+address, bytes.NewReader(body))
+		must(t, err)
+		res, err := tr.RoundTrip(r)
+		must(t, err)
+		res.Body.Close()
+		equal(t, "status", res.StatusCode, http.StatusOK)
+		equal(t, "arrival", receive(t, arrivals), arrival{sha256.Sum256(body), int64(len(body)), http.MethodPut, nil})
+		freed(t, f)
+	}
 }
 
 func TestForwardOverHTTP3(t *testing.T) {

@@ -51,8 +51,8 @@ func swallowing(t *testing.T) string {
 	})
 }
 
-// upload begins a request whose body goes on until out is closed.
-func upload(t *testing.T, transport http.RoundTripper, url string, size int64) (answer chan *http.Response, out *io.PipeWriter) {
+// beginUpload begins a request whose body goes on until out is closed.
+func beginUpload(t *testing.T, transport http.RoundTripper, url string, size int64) (answer chan *http.Response, out *io.PipeWriter) {
 	t.Helper()
 	body, out := io.Pipe()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -74,7 +74,7 @@ func upload(t *testing.T, transport http.RoundTripper, url string, size int64) (
 // stall sends a part of a body and wants the server to lose its patience.
 func stall(t *testing.T, h *house, transport http.RoundTripper) {
 	t.Helper()
-	answer, out := upload(t, transport, h.url("https", "/"), 100)
+	answer, out := beginUpload(t, transport, h.url("https", "/"), 100)
 	send(t, out, "a part")
 	if res := receive(t, answer); res != nil {
 		equal(t, "a stalled upload", res.StatusCode, http.StatusRequestTimeout)
@@ -87,7 +87,7 @@ func TestAStreamBothWaysMayBeSilentWhereAnUploadMayNot(t *testing.T) {
 	h := idleHouse(t, pair("app", upstream, upstream))
 	for name, transport := range map[string]http.RoundTripper{"HTTP/2": http2Only(t), "HTTP/3": http3Only(t)} {
 		t.Run(name, func(t *testing.T) {
-			answer, out := upload(t, transport, h.url("https", "/duplex"), -1)
+			answer, out := beginUpload(t, transport, h.url("https", "/duplex"), -1)
 			res := receive(t, answer)
 			defer res.Body.Close()
 			for range 4 {
@@ -174,7 +174,7 @@ func silentUploads(t *testing.T, h *house) map[string]func() int {
 	}
 	for name, transport := range map[string]http.RoundTripper{"HTTP/2": http2Only(t), "HTTP/3": http3Only(t)} {
 		for suffix, size := range map[string]int64{" with a length": 100, " without a length": -1} {
-			answer, out := upload(t, transport, h.url("https", "/"), size)
+			answer, out := beginUpload(t, transport, h.url("https", "/"), size)
 			send(t, out, "parts")
 			statuses[name+suffix] = func() int {
 				if res := receive(t, answer); res != nil {

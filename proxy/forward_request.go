@@ -50,6 +50,9 @@ func (a *attempt) attachBody(out *http.Request) {
 			a.body.before = a.sendContinue
 		}
 	}
+	if a.x.Upload != nil {
+		a.x.Upload.lend(a.body, a.x.Received)
+	}
 	out.Body = a.body
 	out.GetBody = a.body.rewind
 	if out.Trailer = a.announcedTrailer(); out.Trailer != nil {

@@ -13,6 +13,9 @@ import (
 // relay passes on a final response.
 func (a *attempt) relay(res *http.Response) error {
 	a.enter(phaseRelaying)
+	if a.x.Upload != nil {
+		a.x.Upload.settle()
+	}
 	delete(res.Trailer, a.x.Own)
 	announced := a.writeHead(res)
 	kind := responseKind(a.x.streamKind(), res)
@@ -24,7 +27,7 @@ func (a *attempt) relay(res *http.Response) error {
 	if bye != nil {
 		a.x.OnEnd(bye.ask)
 	}
-	if a.body != nil && !a.body.complete.Load() {
+	if !a.bodyComplete() {
 		// A stream both ways: a client that only listens may be silent.
 		defer liftReadTimeout(a.r.Context())()
 	}
@@ -73,7 +76,7 @@ func (a *attempt) writeHead(res *http.Response) (announced []string) {
 	if announced != nil {
 		h["Trailer"] = []string{strings.Join(announced, ", ")}
 	}
-	if a.r.ProtoMajor == 1 && a.body != nil && !a.body.complete.Load() {
+	if a.r.ProtoMajor == 1 && !a.bodyComplete() {
 		// An early answer: whether the rest of the body ever comes is open,
 		// so this connection ends with the response (RFC 9112 §9.6). To
 		// net/http it also means not to read that rest before it answers.

@@ -14,13 +14,15 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/goleak"
+
+	"github.com/greenroom-proxy/greenroom/internal/spool"
 )
 
 // testForwarder is what every Forwarder must pass. newForwarder makes one that
 // speaks HTTP/1.1 in plaintext and waits without limit for a 100 Continue.
 func testForwarder(t *testing.T, newForwarder func(t *testing.T) Forwarder) {
 	suites := []map[string]func(*testing.T, Forwarder){
-		fieldTests, responseTests, bodyTests, failureTests, webSocketTests, extendedConnectTests,
+		fieldTests, responseTests, bodyTests, failureTests, webSocketTests, extendedConnectTests, replayTests,
 	}
 	for _, suite := range suites {
 		for name, test := range suite {
@@ -42,6 +44,8 @@ type front struct {
 	upstreams []string // attempts after a StageDial error go on to the next
 	trusted   bool
 	before    func(w http.ResponseWriter, r *http.Request) // nil: nothing
+	keep      *spool.Limits                                // of bodies, which any unanswered attempt then may send again; nil: none
+	room      spool.Room
 
 	results   chan error     // of Forward
 	exchanges chan *Exchange // before Forward
@@ -92,19 +96,26 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.before(w, r)
 	}
 	var err error
+	var body *upload
+	if f.keep != nil {
+		body = newUpload(w, r, spool.New(&f.room, *f.keep, r.ContentLength))
+		defer body.giveBack(w)
+	}
 	for _, upstream := range f.upstreams {
-		x := &Exchange{Upstream: upstream, finish: func() { f.finished <- struct{}{} }}
+		x := &Exchange{Upstream: upstream, Upload: body, finish: func() { f.finished <- struct{}{} }}
 		f.exchanges <- x
 		err = f.fw.Forward(w, r, x)
 		f.results <- err
 		var attempt *AttemptError
-		if !errors.As(err, &attempt) || attempt.Stage != StageDial || attempt.BodyRead {
+		if !errors.As(err, &attempt) || attempt.BodyRead ||
+			attempt.Stage != StageDial && (body == nil || attempt.Stage != StageSent) {
 			break
 		}
 	}
 	var attempt *AttemptError
 	switch {
 	case errors.As(err, &attempt):
+		body.giveBack(w)
 		w.WriteHeader(http.StatusBadGateway)
 	case err != nil:
 		panic(http.ErrAbortHandler)

@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"io"
 	"net"
 	"net/http"
@@ -85,6 +87,30 @@ func TestForwardWebSocketToATLSUpstream(t *testing.T) {
 	_, _, err = c.Read(ctx)
 	equal(t, "close status", websocket.CloseStatus(err), websocket.StatusNormalClosure)
 	receive(t, f.finished)
+}
+
+func TestForwardSendsAnUploadAgainWhenAnHTTP2UpstreamDies(t *testing.T) {
+	body := noise(300_000)
+	for _, at := range []int64{0, 100_000, 300_000} {
+		dying := tlsUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.CopyN(io.Discard, r.Body, at)
+			panic(http.ErrAbortHandler)
+		})
+		sums := make(chan [sha256.Size]byte, 1)
+		addr := tlsUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
+			h := sha256.New()
+			_, _ = io.Copy(h, r.Body)
+			sums <- [sha256.Size]byte(h.Sum(nil))
+		})
+		for _, p := range []frontProtocol{frontH1, frontH2} {
+			f := newFront(t, transportForwarderOf(t, overTLS), dying, addr)
+			f.keep = kept(t, 70_000, 300_000)
+			f.start(t, p)
+			equal(t, "status", put(t, f, bytes.NewReader(body), int64(len(body))).StatusCode, http.StatusOK)
+			equal(t, "sum", receive(t, sums), sha256.Sum256(body))
+			freed(t, f)
+		}
+	}
 }
 
 func TestForwardRelaysAnEarlyAnswerOfAnHTTP2Upstream(t *testing.T) {

@@ -19,19 +19,21 @@ import (
 // The labels are bounded: services come from the config, and all the others
 // are from closed sets.
 type metrics struct {
-	requests  *prometheus.CounterVec
-	seconds   *prometheus.HistogramVec
-	retries   *prometheus.CounterVec
-	cutovers  *prometheus.CounterVec
-	moves     *prometheus.HistogramVec
-	drains    *prometheus.HistogramVec
-	evictions *prometheus.CounterVec
-	fleet     *prometheus.CounterVec
-	resumes   *prometheus.CounterVec
-	carried   *prometheus.CounterVec
-	refusals  *prometheus.CounterVec
-	truncated *prometheus.CounterVec
-	gauges    gauges
+	requests   *prometheus.CounterVec
+	seconds    *prometheus.HistogramVec
+	retries    *prometheus.CounterVec
+	cutovers   *prometheus.CounterVec
+	moves      *prometheus.HistogramVec
+	drains     *prometheus.HistogramVec
+	evictions  *prometheus.CounterVec
+	fleet      *prometheus.CounterVec
+	resumes    *prometheus.CounterVec
+	carried    *prometheus.CounterVec
+	refusals   *prometheus.CounterVec
+	truncated  *prometheus.CounterVec
+	replays    *prometheus.CounterVec
+	unreplayed *prometheus.CounterVec
+	gauges     gauges
 }
 
 func newMetrics(rt *runtime) *metrics {
@@ -45,25 +47,27 @@ func newMetrics(rt *runtime) *metrics {
 	}
 	slow := []float64{0.1, 1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 6 * 3600}
 	return &metrics{
-		requests:  counter("requests_total", "Requests by the color that answered; 0xx: no answer was relayed.", "service", "color", "class"),
-		seconds:   histogram("request_duration_seconds", "Time until the response was relayed to its end; tunnels until their head.", prometheus.DefBuckets, "service", "color", "class"),
-		retries:   counter("retries_total", "Requests tried again at another upstream.", "service"),
-		cutovers:  counter("moves_total", "Ended moves by kind and result.", "service", "kind", "result"),
-		moves:     histogram("move_duration_seconds", "Time from a command to the end of its move, drain included.", slow, "service", "kind"),
-		drains:    histogram("drain_duration_seconds", "Time until a color that lost its traffic was idle.", slow, "service"),
-		evictions: counter("evicted_total", "Streams ended at the deadline of a drain, or by greenroom evict.", "service", "color"),
-		fleet:     counter("fleet_values_total", "Values in Consul's KV that were dealt with, by what came of them.", "service", "key", "result"),
-		resumes:   counter("resumes_total", "Bodies that went on from another upstream.", "service"),
-		carried:   counter("resumed_bytes_total", "Bytes that came from another upstream than the first.", "service"),
-		refusals:  counter("resume_refusals_total", "Answers that were no continuation, by why.", "service", "reason"),
-		truncated: counter("truncated_total", "Downloads that were cut as their upstream died, by why they did not go on.", "service", "reason"),
-		gauges:    gauges{rt},
+		requests:   counter("requests_total", "Requests by the color that answered; 0xx: no answer was relayed.", "service", "color", "class"),
+		seconds:    histogram("request_duration_seconds", "Time until the response was relayed to its end; tunnels until their head.", prometheus.DefBuckets, "service", "color", "class"),
+		retries:    counter("retries_total", "Requests tried again at another upstream.", "service"),
+		cutovers:   counter("moves_total", "Ended moves by kind and result.", "service", "kind", "result"),
+		moves:      histogram("move_duration_seconds", "Time from a command to the end of its move, drain included.", slow, "service", "kind"),
+		drains:     histogram("drain_duration_seconds", "Time until a color that lost its traffic was idle.", slow, "service"),
+		evictions:  counter("evicted_total", "Streams ended at the deadline of a drain, or by greenroom evict.", "service", "color"),
+		fleet:      counter("fleet_values_total", "Values in Consul's KV that were dealt with, by what came of them.", "service", "key", "result"),
+		resumes:    counter("resumes_total", "Bodies that went on from another upstream.", "service"),
+		carried:    counter("resumed_bytes_total", "Bytes that came from another upstream than the first.", "service"),
+		refusals:   counter("resume_refusals_total", "Answers that were no continuation, by why.", "service", "reason"),
+		truncated:  counter("truncated_total", "Downloads that were cut as their upstream died, by why they did not go on.", "service", "reason"),
+		replays:    counter("replays_total", "Requests with a body that were sent again, to another upstream.", "service"),
+		unreplayed: counter("replay_refusals_total", "Requests with a body that an upstream did not answer and that were not sent again, by why.", "service", "reason"),
+		gauges:     gauges{rt},
 	}
 }
 
 func (m *metrics) register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.retries, m.cutovers, m.moves, m.drains, m.evictions, m.fleet,
-		m.resumes, m.carried, m.refusals, m.truncated, m.gauges} {
+		m.resumes, m.carried, m.refusals, m.truncated, m.replays, m.unreplayed, m.gauges} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -112,6 +116,7 @@ func (m *metrics) noticed(n consul.Notice) {
 // outcomes are the counters of one service, looked up once.
 type outcomes struct {
 	retries prometheus.Counter
+	replays prometheus.Counter
 	by      [2][classes]func() outcome // made at first use: an idle service costs no series
 }
 
@@ -126,7 +131,7 @@ const classes = 6
 var classNames = [classes]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
 func (m *metrics) of(service string) *outcomes {
-	o := &outcomes{retries: m.retries.WithLabelValues(service)}
+	o := &outcomes{retries: m.retries.WithLabelValues(service), replays: m.replays.WithLabelValues(service)}
 	for i, c := range switcher.Colors {
 		for class, name := range classNames {
 			o.by[i][class] = sync.OnceValue(func() outcome {
@@ -179,6 +184,7 @@ var (
 	gaugeFleetFails = gauge("fleet_failing", "1 while the keys of the fleet cannot be read.")
 	gaugeUnwritten  = gauge("fleet_write_failing", "1 while the last write to the keys of the fleet has failed.")
 	gaugeEpoch      = gauge("fleet_epoch", "Epoch of the shared state that this edge last agreed with.", "service")
+	gaugeSpooled    = gauge("replay_spooled_bytes", "What is kept of uploads that may have to be sent again, in memory and on disk.", "store")
 	gaugeUnsaved    = gauge("state_unsaved", "1 while the state on disk is older than what is served.")
 )
 
@@ -187,7 +193,7 @@ func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		gaugeInflight, gaugeUpstreams, gaugeHealthy, gaugeSplit, gaugeActive, gaugePhase, gaugeGeneration,
 		gaugeAnswered, gaugeFleet, gaugeFleetFails, gaugeUnwritten, gaugeEpoch,
-		gaugeLocked, gaugePoolsAge, gaugeSource, gaugeWarnings, gaugeConfig, gaugeUnsaved,
+		gaugeLocked, gaugePoolsAge, gaugeSource, gaugeWarnings, gaugeConfig, gaugeUnsaved, gaugeSpooled,
 	} {
 		ch <- d
 	}
@@ -206,6 +212,9 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	send(gaugeConfig, seconds(app.loaded))
+	memory, disk := g.rt.spools.Held()
+	send(gaugeSpooled, float64(memory), "memory")
+	send(gaugeSpooled, float64(disk), "disk")
 	ctx, cancel := context.WithTimeout(context.Background(), scrapePatience)
 	defer cancel()
 	views, err := g.rt.switcher.Services(ctx)

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/greenroom-proxy/greenroom/internal/handover"
+	"github.com/greenroom-proxy/greenroom/internal/spool"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
 	"github.com/greenroom-proxy/greenroom/switcher/file"
@@ -34,6 +35,7 @@ type runtime struct {
 	switcher *switcher.Switcher
 	ledger   ledger
 	usher    usher
+	spools   spool.Room
 	metrics  *metrics
 
 	mu          sync.Mutex

@@ -24,6 +24,7 @@ type trip struct {
 	client   client
 	about    about
 	entry    *entry         // of the latest attempt
+	upload   *upload        // nil: the body is not kept
 	lease    switcher.Lease // of the latest attempt; released
 	upstream string
 	attempts int
@@ -47,6 +48,8 @@ func (t *trip) run(w http.ResponseWriter, r *http.Request) error {
 	if t.client.cookie != nil && !t.preview.idle {
 		http.SetCookie(w, t.client.cookie)
 	}
+	t.upload = t.edge.upload(w, r)
+	defer t.upload.giveBack(w)
 	err := t.tryUpstreams(w, r)
 	if _, refused := errors.AsType[caddyhttp.HandlerError](err); refused && t.lease.Color.Valid() {
 		t.edge.outcomes().count(t.lease.Color, 0, time.Since(t.started))
@@ -56,19 +59,19 @@ func (t *trip) run(w http.ResponseWriter, r *http.Request) error {
 
 // tryUpstreams goes on until one has answered, or no more may be tried.
 func (t *trip) tryUpstreams(w http.ResponseWriter, r *http.Request) error {
-	var last error
+	var last *AttemptError
 	for {
 		x, err := t.next(r.Context())
 		switch {
 		case err != nil && last != nil:
-			return last
+			return t.giveUp(w, r, last, unreplayedNoUpstream)
 		case err != nil && r.Context().Err() != nil:
 			return t.clientGone(w)
 		case err != nil:
 			return t.refuse(w, http.StatusServiceUnavailable, err)
-		case last != nil && !t.pay():
+		case last != nil && !t.pay(r, last):
 			x.close()
-			return last
+			return t.giveUp(w, r, last, unreplayedBudget)
 		}
 		err = t.attempt(w, r, x)
 		failed, ok := errors.AsType[*AttemptError](err)
@@ -78,12 +81,8 @@ func (t *trip) tryUpstreams(w http.ResponseWriter, r *http.Request) error {
 		if failed.Stage == StageCanceled {
 			return t.canceled(w, r, failed)
 		}
-		status := http.StatusBadGateway
-		if failed.Timeout {
-			status = http.StatusGatewayTimeout
-		}
-		if last = t.refuse(w, status, failed); !t.again(r, failed) {
-			return last
+		if last = failed; !t.again(r, failed) {
+			return t.giveUp(w, r, failed, t.whyNot(r, failed))
 		}
 	}
 }
@@ -168,7 +167,7 @@ func (t *trip) warmUp(ctx context.Context) bool {
 func (t *trip) attempt(w http.ResponseWriter, r *http.Request, x *entry) error {
 	t.attempts++
 	t.upstream = x.Upstream
-	x.CloseCode = uint16(t.edge.config.CloseCode)
+	x.CloseCode, x.Upload = uint16(t.edge.config.CloseCode), t.upload
 	if name := t.edge.config.ColorHeader; name != "" {
 		w.Header().Set(name, x.lease.Color.String())
 		x.Own = http.CanonicalHeaderKey(name)
@@ -192,18 +191,22 @@ func (t *trip) attempt(w http.ResponseWriter, r *http.Request, x *entry) error {
 }
 
 // again reports whether the request may be tried at another upstream: only if
-// no upstream can have acted on it.
+// no upstream can have acted on it, or if it may reach more than one.
 func (t *trip) again(r *http.Request, failed *AttemptError) bool {
 	harmless := failed.Stage == StageDial ||
-		!failed.Timeout && slices.Contains(idempotent, r.Method) && (r.ContentLength == 0 || failed.BodyEmpty)
+		!failed.Timeout && slices.Contains(idempotent, r.Method) && (r.ContentLength == 0 || failed.BodyEmpty) ||
+		!failed.Timeout && t.edge.config.Replay.allows(r)
 	return harmless && !failed.BodyRead && t.attempts <= *t.edge.config.Retry.Attempts
 }
 
 // pay takes a retry from the budget, and counts it.
-func (t *trip) pay() bool {
+func (t *trip) pay(r *http.Request, failed *AttemptError) bool {
 	paid := t.edge.budget.spend(*t.edge.config.Retry.BudgetMin, time.Now())
 	if paid {
 		t.edge.outcomes().retries.Inc()
+		if failed.Stage != StageDial && hasBody(r) {
+			t.edge.outcomes().replays.Inc()
+		}
 	}
 	return paid
 }
@@ -233,6 +236,7 @@ func (t *trip) canceled(w http.ResponseWriter, r *http.Request, failed *AttemptE
 }
 
 func (t *trip) clientGone(w http.ResponseWriter) error {
+	t.upload.giveBack(w)
 	if t.lease.Color.Valid() {
 		t.edge.outcomes().count(t.lease.Color, statusClientGone, time.Since(t.started))
 	}

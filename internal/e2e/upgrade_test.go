@@ -209,7 +209,7 @@ func TestAnUpgradeThatCannotBeLeavesEverythingAsItWas(t *testing.T) {
 	for name, tt := range map[string]struct{ config, want string }{
 		"a config that is none":            {"{", "exit status 1"},
 		"another state directory":          {strings.Replace(good, "/state\n", "/elsewhere\n", 1), "state_dir"},
-		"upstreams that it cannot reach":   {strings.Replace(good, "health http /healthz", "health http /healthz {\n expect_status 599\n}", 1), "healthy upstream"},
+		"upstreams that it cannot reach":   {strings.Replace(good, "health http /healthz", "health http /healthz {\n status 599\n}", 1), "healthy upstream"},
 		"a control socket it cannot make":  {strings.Replace(good, "/run/control.sock", "/Caddyfile/control.sock", 1), "control"},
 		"an audit log that cannot be made": {strings.Replace(good, "socket ", "audit /proc/none\n socket ", 1), "audit"},
 	} {
