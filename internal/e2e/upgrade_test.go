@@ -292,4 +292,3 @@ func (e *edge) pid() int {
 	}
 	return e.cmd.Process.Pid
 }
-
