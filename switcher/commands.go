@@ -221,7 +221,7 @@ func newRun(kind Kind, members []*machine, to Color, ramp Ramp, o Options, req R
 		names[i] = m.name
 	}
 	slices.Sort(names)
-	defaults := Options{GateTimeout: DefaultGateTimeout, DrainTimeout: DefaultDrainTimeout}
+	defaults := Options{GateTimeout: DefaultGateTimeout, DrainTimeout: DefaultDrainTimeout, PinDeadline: DefaultPinDeadline}
 	return &run{members: members, cut: Cutover{
 		ID: newID(), Kind: kind, Services: names, From: to.Other(), To: to, Ramp: slices.Clone(ramp),
 		Options: o.or(members[0].config.Options).or(defaults), By: req.By, Reason: req.Reason, Started: time.Now(),

@@ -20,3 +20,29 @@ func (s *Switcher) Force(service string, from, to Phase) error {
 	m.state = ServiceState{Active: Blue, Split: All(Blue), Phase: from}
 	return s.commit([]*machine{m}, true, func(_ *machine, st *ServiceState) { st.Phase = to })
 }
+
+// PinsKept is how many sessions the service remembers, pinned or dropped.
+func (s *Service) PinsKept() (n int) {
+	p := s.pins.Load()
+	for i := range p.shards {
+		p.shards[i].mu.Lock()
+		n += len(p.shards[i].entries)
+		p.shards[i].mu.Unlock()
+	}
+	return n
+}
+
+// AcquireSessionMeanwhile is AcquireSession with something that happens once
+// the pin has been written, before the second look.
+func (s *Service) AcquireSessionMeanwhile(bucket uint16, session Session, happens func()) (Lease, bool) {
+	p, v, first := s.pins.Load(), visit{}, true
+	l, ok := s.acquire(func(t *Table) (c Color) {
+		if c, v = p.enter(session, t, bucket, v); first {
+			first = false
+			happens()
+		}
+		return c
+	})
+	l.pins, l.session, l.Kept = p, session, v.kept
+	return l, ok
+}
