@@ -32,15 +32,15 @@ func (s *Service) PinsKept() (n int) {
 	return n
 }
 
-// AcquireSessionMeanwhile is AcquireSession with something that happens once
-// the pin has been written, before the second look.
-func (s *Service) AcquireSessionMeanwhile(bucket uint16, session Session, happens func()) (Lease, bool) {
-	p, v, first := s.pins.Load(), visit{}, true
+// AcquireSessionMeanwhile is AcquireSession with what happens after the first
+// look at the table, before the pin is written or afterwards.
+func (s *Service) AcquireSessionMeanwhile(session Session, before, after func()) (Lease, bool) {
+	p, v := s.pins.Load(), visit{}
 	l, ok := s.acquire(func(t *Table) (c Color) {
-		if c, v = p.enter(session, t, bucket, v); first {
-			first = false
-			happens()
-		}
+		before()
+		c, v = p.enter(session, t, 0, v)
+		after()
+		before, after = func() {}, func() {}
 		return c
 	})
 	l.pins, l.session, l.Kept = p, session, v.kept

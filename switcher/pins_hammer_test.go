@@ -127,18 +127,48 @@ func TestAPinnedRequestCostsNoAllocation(t *testing.T) {
 	}
 }
 
-func TestAFlipBetweenTheLookAndTheCountMovesTheSessionThatBegins(t *testing.T) {
-	b := newBed(t, pinning, "app")
-	l, ok := b.Service("app").AcquireSessionMeanwhile(0, switcher.SessionOf("a"), func() {
-		_, err := b.Cutover(b.Context(), switcher.CutoverRequest{
-			Request: request("app"), To: green, Options: switcher.Options{Pins: switcher.PinsDrop},
-		})
+func nothing() {}
+
+func TestASessionThatWasPinnedAsItsColorWasLeftDoesNotStayThere(t *testing.T) {
+	for _, before := range []bool{true, false} { // the pin is written
+		b := newBed(t, pinning, "app")
+		_, err := b.cutover(green, "", "app")
 		b.must(err)
-	})
-	if !ok || l.Color != green {
-		t.Errorf("got a lease of %s, want green", l.Color)
+		back := func() {
+			_, err := b.rollback("app")
+			b.must(err)
+		}
+		early, late := back, nothing
+		if !before {
+			early, late = nothing, back
+		}
+		l, ok := b.Service("app").AcquireSessionMeanwhile(switcher.SessionOf("a"), early, late)
+		if !ok || l.Color != blue {
+			t.Errorf("got a lease of %s, want blue", l.Color)
+		}
+		l.Release()
+		b.goes("app", blue, "a")
+		b.pinned("app", 1, 0)
+		b.empty("app")
 	}
-	l.Release()
-	b.pinned("app", 0, 1)
-	b.empty("app")
+}
+
+func TestAPinnedRequestThatIsNotYetCountedAsTheTrafficEndsGoesElsewhere(t *testing.T) {
+	for _, others := range []int{0, 1} { // without any in-flight the drain ends too
+		b := newBed(t, pinning, "app")
+		b.goes("app", blue, "a")
+		release := b.work("app", 0, others)
+		_, err := b.cutover(green, "", "app")
+		b.must(err)
+		l, ok := b.Service("app").AcquireSessionMeanwhile(switcher.SessionOf("a"), nothing, func() {
+			_, err := b.Drain(b.Context(), switcher.DrainRequest{Request: request("app"), Options: switcher.Options{Pins: switcher.PinsDrop}})
+			b.must(err)
+		})
+		if !ok || l.Color != green {
+			t.Errorf("with %d others in-flight: a lease of %s, which had no traffic any more", others, l.Color)
+		}
+		l.Release()
+		release()
+		b.empty("app")
+	}
 }
