@@ -115,6 +115,7 @@ func (p *pins) tryEnter(s Session, t *Table, wanted Color, v visit) (c Color, ne
 	}
 	if was != wanted {
 		p.recount(was, wanted)
+		p.oldest.At(wanted).CompareAndSwap(0, int64(e.began)) // until tidy has looked
 	}
 	e.color, e.seen = wanted, now
 	if !v.counted {
