@@ -46,3 +46,10 @@ func (s *Service) AcquireSessionMeanwhile(session Session, before, after func())
 	l.pins, l.session, l.Kept = p, session, v.kept
 	return l, ok
 }
+
+// TidyPins looks through all pins, however lately that was done.
+func (s *Service) TidyPins() {
+	p := s.pins.Load()
+	p.tidied.Store(0)
+	p.tidy()
+}
