@@ -214,6 +214,8 @@ func (s *Switcher) Plan(ctx context.Context, req CutoverRequest) (Plan, error) {
 		plan = Plan{Services: r.cut.Services, From: r.cut.From, To: r.cut.To, Ramp: r.cut.Ramp, Options: r.cut.Options}
 		for _, m := range members {
 			plan.Inflight += m.svc.Inflight(r.cut.From)
+			pinned, _ := m.svc.pinned(r.cut.From)
+			plan.Pinned += pinned
 			plan.Blocked = append(plan.Blocked, m.blocked(req.To)...)
 			calls = append(calls, gateCall{m.config.Gates, r.input(m, time.Now())})
 		}

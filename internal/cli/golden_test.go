@@ -161,9 +161,10 @@ func broken() switcher.ServiceView {
 
 func examplePlan() switcher.Plan {
 	return switcher.Plan{
+		Pinned:   12,
 		Services: []string{"api", "app"}, From: switcher.Blue, To: switcher.Green, Inflight: 140,
 		Ramp:    switcher.Ramp{{Weight: 10, Hold: 5 * time.Minute}, {Weight: 25}, {Weight: 50, Hold: switcher.UntilResumed}},
-		Options: switcher.Options{GateTimeout: switcher.DefaultGateTimeout, DrainTimeout: switcher.DefaultDrainTimeout},
+		Options: switcher.Options{GateTimeout: switcher.DefaultGateTimeout, DrainTimeout: switcher.DefaultDrainTimeout, PinDeadline: switcher.DefaultPinDeadline},
 		Gates: []switcher.Verdict{
 			{Gate: "healthy", Service: "api", Decision: switcher.Pass, Reason: "2 of 2 healthy"},
 			{Gate: "soak", Service: "api", Decision: switcher.Wait, Reason: "green's health changed 3s ago, must be unchanged for 30s"},
