@@ -25,6 +25,7 @@ import (
 //		health [blue|green] http|tcp|grpc …
 //		balance least_inflight|round_robin|hash
 //		sticky client_ip|none|cookie|header|query [<name>] [<max age>]
+//		pin { query|cookie <name>; path <match>; cmcd; idle|deadline <duration>; max <n> }
 //		preview { header|cookie <name> <secret>; host <name>… }
 //		ramp <steps>
 //		min_healthy <share>
@@ -69,6 +70,7 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		"health":                s.readCheck,
 		"balance":               text(&s.Balance),
 		"sticky":                s.readSticky,
+		"pin":                   s.readPin,
 		"preview":               s.readPreview,
 		"ramp":                  text(&s.Ramp),
 		"min_healthy":           share(&s.MinHealthy),

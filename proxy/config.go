@@ -37,6 +37,10 @@ type Service struct {
 	// Default: its IP address.
 	Sticky *Sticky `json:"sticky,omitempty"`
 
+	// Keeping sessions on their color when traffic moves. Default: requests
+	// go by the split, each by itself.
+	Pin *Pin `json:"pin,omitempty"`
+
 	// How to reach the idle color before a cutover. Default: not at all.
 	Preview *Preview `json:"preview,omitempty"`
 
@@ -174,11 +178,12 @@ func (s *Service) prepare() (err error) {
 		s.Evict.validate(),
 		closeCode(s.CloseCode),
 		s.Sticky.validate(),
+		s.Pin.prepare(),
 	)
 }
 
 func (s *Service) options() switcher.Options {
-	return switcher.Options{GateTimeout: switcher.Duration(s.GateTimeout), DrainTimeout: switcher.Duration(s.DrainTimeout), Deadlines: s.DrainDeadlines}
+	return switcher.Options{GateTimeout: switcher.Duration(s.GateTimeout), DrainTimeout: switcher.Duration(s.DrainTimeout), Deadlines: s.DrainDeadlines, PinDeadline: s.Pin.deadline()}
 }
 
 // switcherConfig is the part of the config that the switcher goes by.
@@ -187,7 +192,7 @@ func (s *Service) switcherConfig() switcher.Config {
 	if s.Soak > 0 {
 		gates = append(gates, switcher.Soak{For: time.Duration(s.Soak)})
 	}
-	return switcher.Config{Active: s.active, Ramp: s.ramp, Gates: gates, Options: s.options()}
+	return switcher.Config{Active: s.active, Ramp: s.ramp, Gates: gates, Pins: s.Pin.config(), Options: s.options()}
 }
 
 func (r *Retry) prepare() error {

@@ -12,9 +12,9 @@ import (
 
 // evict is the switcher's hook for a drain with deadlines that have passed.
 func (rt *runtime) evict(service string, d switcher.Drain) int {
-	lasts := time.Since(d.Started)
+	now := time.Now()
 	_, ended := rt.usher.show(service, d.Color, d.Started, func(e *entry) bool {
-		return lasts >= d.Deadline(e.streamKind())
+		return now.Sub(lastOf(d.Started, e.started)) >= d.Deadline(e.streamKind())
 	})
 	return ended + rt.elders.drain(service, d)
 }
@@ -22,6 +22,15 @@ func (rt *runtime) evict(service string, d switcher.Drain) int {
 // counts is what a color still has under way, in processes before this one too.
 func (rt *runtime) counts(service string, c switcher.Color, now time.Time) []switcher.StreamCount {
 	return rt.elders.counts(service, c, rt.ledger.counts(service, c, now))
+}
+
+// lastOf returns the later one: what a pinned session began after the flip has
+// its own time to end.
+func lastOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // pace is that of the service in the config in force.

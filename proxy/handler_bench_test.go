@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
 // BenchmarkHandler is what surrounds forwarding: the choice of a color and an
@@ -22,6 +24,7 @@ func BenchmarkHandler(b *testing.B) {
 		{"sticky none", &Service{Sticky: &Sticky{By: "none"}}},
 		{"sticky header", &Service{Sticky: &Sticky{By: "header", Name: "X-Tenant"}}},
 		{"sticky cookie", &Service{Sticky: &Sticky{By: "cookie"}}},
+		{"pin", &Service{Pin: &Pin{Keys: []*PinKey{{By: "path", Match: "/live/"}, {By: "query", Name: "session"}, {By: "cookie", Name: "other"}}}}},
 		{"preview", &Service{Preview: &Preview{Header: "X-Preview", Cookie: "preview", Hosts: []string{"next.example.com"}, secret: []byte(previewSecret)}}},
 		{"color header", &Service{ColorHeader: "X-Color"}},
 	} {
@@ -30,10 +33,11 @@ func BenchmarkHandler(b *testing.B) {
 }
 
 func benchmarkHandler(b *testing.B, config *Service) {
-	e, _ := newTestEdge(b, config, func(_ http.ResponseWriter, _ *http.Request, x *Exchange) error {
+	e, sw := newTestEdge(b, config, func(_ http.ResponseWriter, _ *http.Request, x *Exchange) error {
 		x.Status = http.StatusOK
 		return nil
 	}, "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
+	mustTB(b, sw.Configure(b.Context(), map[string]switcher.Config{"app": e.config.switcherConfig()}))
 	h := &Handler{edge: e}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

@@ -90,6 +90,15 @@ func (e *entry) moves(to *switcher.Endpoint, lease *switcher.Lease) {
 	}
 }
 
+// unpin lets the session that the exchange is part of leave its color, so that
+// its client does not come back to what the exchange was to leave.
+func (e *entry) unpin() {
+	e.part.mu.Lock()
+	lease := e.lease
+	e.part.mu.Unlock()
+	lease.Unpin()
+}
+
 // place is where it is now.
 func (e *entry) place() (c switcher.Color, upstream string) {
 	e.part.mu.Lock()

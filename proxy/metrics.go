@@ -185,6 +185,9 @@ var (
 	gaugeUnwritten  = gauge("fleet_write_failing", "1 while the last write to the keys of the fleet has failed.")
 	gaugeEpoch      = gauge("fleet_epoch", "Epoch of the shared state that this edge last agreed with.", "service")
 	gaugeSpooled    = gauge("replay_spooled_bytes", "What is kept of uploads that may have to be sent again, in memory and on disk.", "store")
+	gaugePins       = gauge("pins", "Sessions that keep to the color.", "service", "color")
+	countRefused    = gauge("pins_refused_total", "Requests of sessions that found no room to be pinned.", "service")
+	countMoved      = gauge("pins_moved_total", "Sessions that left their color while they lived.", "service")
 	gaugeUnsaved    = gauge("state_unsaved", "1 while the state on disk is older than what is served.")
 )
 
@@ -194,6 +197,7 @@ func (gauges) Describe(ch chan<- *prometheus.Desc) {
 		gaugeInflight, gaugeUpstreams, gaugeHealthy, gaugeSplit, gaugeActive, gaugePhase, gaugeGeneration,
 		gaugeAnswered, gaugeFleet, gaugeFleetFails, gaugeUnwritten, gaugeEpoch,
 		gaugeLocked, gaugePoolsAge, gaugeSource, gaugeWarnings, gaugeConfig, gaugeUnsaved, gaugeSpooled,
+		gaugePins, countRefused, countMoved,
 	} {
 		ch <- d
 	}
@@ -225,6 +229,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	post := g.rt.fleet.Load()
 	for _, v := range views {
 		collectService(v, send)
+		collectPins(v, ch)
 		if post != nil {
 			if s, known := post.fleet.Local(v.Name); known {
 				send(gaugeEpoch, float64(s.Epoch), v.Name)
@@ -259,6 +264,18 @@ func collectService(v switcher.ServiceView, send func(*prometheus.Desc, float64,
 	}
 	send(gaugeSource, oneIf(v.Source.Error != ""), v.Name)
 	send(gaugeWarnings, float64(len(v.Warnings)), v.Name)
+}
+
+// collectPins sends what is known of sessions, where any are pinned.
+func collectPins(v switcher.ServiceView, ch chan<- prometheus.Metric) {
+	if v.Pins == nil {
+		return
+	}
+	for _, c := range switcher.Colors {
+		ch <- prometheus.MustNewConstMetric(gaugePins, prometheus.GaugeValue, float64(v.Pool(c).Pinned), v.Name, c.String())
+	}
+	ch <- prometheus.MustNewConstMetric(countRefused, prometheus.CounterValue, float64(v.Pins.Refused), v.Name)
+	ch <- prometheus.MustNewConstMetric(countMoved, prometheus.CounterValue, float64(v.Pins.Moved), v.Name)
 }
 
 func oneIf(on bool) float64 {

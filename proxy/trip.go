@@ -22,6 +22,8 @@ type trip struct {
 	started  time.Time
 	preview  preview
 	client   client
+	session  switcher.Session // 0: none
+	strayed  bool             // it has left the color that it was pinned to
 	about    about
 	entry    *entry         // of the latest attempt
 	upload   *upload        // nil: the body is not kept
@@ -39,6 +41,7 @@ func newTrip(e *edge, r *http.Request) *trip {
 		preview: e.config.Preview.wanted(r),
 		client:  e.config.Sticky.client(e.name, ip, r),
 		about:   aboutRequest(r, ip, e.config.TruncateClients),
+		session: e.config.Pin.session(r),
 	}
 }
 
@@ -104,13 +107,7 @@ func (t *trip) next(ctx context.Context) (*entry, error) {
 // or may change as soon as the first probes have answered.
 func (t *trip) choose() (x *entry, settled bool, err error) {
 	s := t.edge.service
-	var lease switcher.Lease
-	var ok bool
-	if t.preview.idle {
-		lease, ok = s.AcquireIdle()
-	} else {
-		lease, ok = s.Acquire(t.client.bucket)
-	}
+	lease, ok := t.acquire()
 	if !ok {
 		if table := s.Table(); t.preview.idle && table != nil && table.Draining() {
 			return nil, true, fmt.Errorf("service %q: %s drains and takes no preview until it is idle", t.edge.name, table.Active.Other())
@@ -132,6 +129,11 @@ func (t *trip) choose() (x *entry, settled bool, err error) {
 	}
 	if endpoint == nil {
 		lease.Release()
+		if lease.Kept && !t.strayed { // elsewhere it may be served
+			t.strayed = true
+			lease.Unpin()
+			return t.choose()
+		}
 		h := pool.Health()
 		return nil, settled, fmt.Errorf("service %q: %s has %d of %d upstreams healthy: %s",
 			t.edge.name, lease.Color, h.Healthy, h.Total, h.Reason)
@@ -140,6 +142,14 @@ func (t *trip) choose() (x *entry, settled bool, err error) {
 	x = t.edge.runtime.ledger.open(t.edge.name, t.about, t.started, lease, endpoint)
 	x.Onward, x.Elsewhere, t.entry = t.edge.onward, t, x
 	return x, true, nil
+}
+
+// acquire chooses the color, as one counted step.
+func (t *trip) acquire() (switcher.Lease, bool) {
+	if t.preview.idle {
+		return t.edge.service.AcquireIdle()
+	}
+	return t.edge.service.AcquireSession(t.client.bucket, t.session)
 }
 
 // An edge that has just started holds requests back until its first probes

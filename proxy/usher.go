@@ -172,6 +172,7 @@ func (u *usher) run(at post, job *eviction) {
 			part := time.Second / time.Duration(len(batch))
 			time.Sleep(time.Until(second.Add(-time.Second + time.Duration(i)*part + rand.N(part))))
 			job.awaitTurn(quota)
+			e.unpin()
 			if e.End(errEvicted, endPatience) {
 				u.mu.Lock()
 				job.ended++

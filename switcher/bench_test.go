@@ -83,3 +83,42 @@ func BenchmarkPick(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAcquireSession is Acquire for requests of 4,096 sessions.
+func BenchmarkAcquireSession(b *testing.B) {
+	bed := newBed(b, switcher.Config{Pins: switcher.PinConfig{Idle: time.Hour, Max: 100_000}}, "app")
+	svc := bed.Service("app")
+	sessions := make([]switcher.Session, 4096)
+	for i := range sessions {
+		sessions[i] = switcher.SessionOf(fmt.Sprint(i))
+	}
+	for _, n := range []int{1, 4, 16} {
+		b.Run(fmt.Sprintf("goroutines=%d", n), func(b *testing.B) {
+			parallel(b, n, func(bucket uint16) {
+				l, _ := svc.AcquireSession(bucket, sessions[bucket])
+				l.Release()
+			})
+		})
+	}
+}
+
+// BenchmarkPins says what 100,000 sessions take, and what it takes to look
+// through them.
+func BenchmarkPins(b *testing.B) {
+	const count = 100_000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	bed := newBed(b, switcher.Config{Pins: switcher.PinConfig{Idle: time.Hour, Max: count}}, "app")
+	svc := bed.Service("app")
+	for i := range count {
+		l, _ := svc.AcquireSession(0, switcher.SessionOf(fmt.Sprint(i)))
+		l.Release()
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	for b.Loop() {
+		svc.TidyPins()
+	}
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/count, "B/session")
+}

@@ -75,6 +75,7 @@ func (s *Switcher) Configure(ctx context.Context, configs map[string]Config) err
 				tables[m.svc.slot] = m.table()
 			}
 			m.config = configs[name]
+			m.svc.setPins(m.config.Pins)
 		}
 		s.board.Store(s.board.Load().with(tables))
 		s.doubt = ""
@@ -97,7 +98,7 @@ func (c Config) validate() error {
 	if c.Active != 0 && !c.Active.Valid() {
 		return fmt.Errorf("active color %d", c.Active)
 	}
-	return errors.Join(c.Ramp.Validate(), c.Options.Validate())
+	return errors.Join(c.Ramp.Validate(), c.Options.Validate(), c.Pins.validate())
 }
 
 func (s *Switcher) add(name string, c Config) *machine {
@@ -129,6 +130,7 @@ func (s *Switcher) remove(m *machine) {
 		s.leave(m, why)
 	}
 	delete(s.machines, m.name)
+	m.svc.setPins(PinConfig{})
 	s.dormant[m.name] = m.state
 	s.board.Store(s.board.Load().with(map[int]*Table{m.svc.slot: nil}))
 	s.emit(m, Event{Type: EventServices, Detail: "service removed"})

@@ -65,12 +65,20 @@ type Options struct {
 	DrainTimeout Duration `json:"drain_timeout,omitempty"`
 	// Deadlines are DrainTimeout for some kinds of streams.
 	Deadlines Deadlines `json:"drain_deadlines,omitzero"`
+	// Pins says what becomes of the sessions pinned to the color that loses
+	// its traffic: "hold", they stay there while they live, or "drop".
+	// Default hold.
+	Pins PinPolicy `json:"pins,omitempty"`
+	// PinDeadline is how long they may stay, from the flip on, up to 7 days.
+	// Default 15m.
+	PinDeadline Duration `json:"pin_deadline,omitempty"`
 }
 
 // Defaults and limits of Options.
 const (
 	DefaultGateTimeout  = Duration(30 * time.Second)
 	DefaultDrainTimeout = Duration(10 * time.Minute)
+	DefaultPinDeadline  = Duration(15 * time.Minute)
 	maxGateTimeout      = Duration(24 * time.Hour)
 	maxDrainTimeout     = Duration(7 * 24 * time.Hour)
 )
@@ -83,12 +91,15 @@ func (o Options) Validate() error {
 	if o.DrainTimeout < 0 || o.DrainTimeout > maxDrainTimeout {
 		return fmt.Errorf("drain timeout %s: want 0 to %s", o.DrainTimeout, maxDrainTimeout)
 	}
-	return o.Deadlines.Validate()
+	if o.PinDeadline < 0 || o.PinDeadline > maxDrainTimeout {
+		return fmt.Errorf("pin deadline %s: want 0 to %s", o.PinDeadline, maxDrainTimeout)
+	}
+	return errors.Join(o.Deadlines.Validate(), o.Pins.validate())
 }
 
 // OrDefaults fills what o leaves open.
 func (o Options) OrDefaults() Options {
-	return o.or(Options{GateTimeout: DefaultGateTimeout, DrainTimeout: DefaultDrainTimeout})
+	return o.or(Options{GateTimeout: DefaultGateTimeout, DrainTimeout: DefaultDrainTimeout, PinDeadline: DefaultPinDeadline})
 }
 
 // or fills what o leaves open from d.
@@ -98,6 +109,12 @@ func (o Options) or(d Options) Options {
 	}
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = d.DrainTimeout
+	}
+	if o.Pins == "" {
+		o.Pins = d.Pins
+	}
+	if o.PinDeadline == 0 {
+		o.PinDeadline = d.PinDeadline
 	}
 	for k, v := range d.Deadlines {
 		if o.Deadlines[k] == 0 {

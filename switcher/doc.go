@@ -22,7 +22,9 @@
 //
 //   - Once Cutover, Rollback or another move has been acknowledged, no Lease
 //     of [Service.Acquire] taken afterwards names a color that the new table
-//     does not serve.
+//     does not serve. [Service.AcquireSession] may still name the color that was
+//     left, for a session that was pinned to it before, until the drain of that
+//     color lets no traffic through any more ([Table.Held]).
 //   - The state is in the [Store] before a move is acknowledged; only what
 //     takes traffic back does not wait for a Store that fails.
 //   - Nothing starts healthy: an upstream takes traffic after somebody said

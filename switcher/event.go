@@ -17,6 +17,7 @@ const (
 	EventSource   EventType = "source"   // a source fails, or works again
 	EventHealth   EventType = "health"   // an upstream's verdict changed
 	EventServices EventType = "services" // a service was added or removed
+	EventPins     EventType = "pins"     // the color that drains no longer serves pinned sessions
 	EventLost     EventType = "lost"     // this subscriber was too slow: ask for status again
 )
 

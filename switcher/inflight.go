@@ -40,6 +40,7 @@ type Service struct {
 	slot     int
 	board    *atomic.Pointer[board]
 	inflight PerColor[counter]
+	pins     atomic.Pointer[pins] // nil: sessions are not pinned
 }
 
 // Name returns the service's name.
@@ -60,14 +61,24 @@ func (s *Service) Inflight(c Color) int64 { return s.inflight.At(c).sum() }
 type Lease struct {
 	Table *Table
 	Color Color
-	cell  *cell
+	// Kept says that a session is on a color that the split would not have
+	// chosen for it now.
+	Kept    bool
+	cell    *cell
+	pins    *pins // that know session; nil: none do
+	session Session
 }
 
 // Pool returns the pool to choose an upstream from.
 func (l Lease) Pool() *Pool { return l.Table.Pools.Of(l.Color) }
 
 // Release gives the count back. It must be called exactly once.
-func (l Lease) Release() { l.cell.n.Add(-1) }
+func (l Lease) Release() {
+	if l.pins != nil {
+		l.pins.leave(l.session)
+	}
+	l.cell.n.Add(-1)
+}
 
 // Acquire chooses the color for a client's bucket and counts the work on it,
 // as one step: if the table changed in between, it chooses again. It returns

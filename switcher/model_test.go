@@ -19,6 +19,8 @@ type model struct {
 	trace []string
 	seen  map[string]switcher.ServiceView // as of the last step
 	out   []func()                        // leases to release
+
+	visits int // of sessions
 }
 
 var modelServices = []string{"a", "b", "c"}
@@ -31,8 +33,12 @@ func TestWhateverHappensTheInvariantsHold(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
+				config := switcher.Config{Gates: healthyAll(), Options: switcher.Options{GateTimeout: switcher.Duration(5 * time.Second)}}
+				if seed%2 == 1 {
+					config.Pins, config.PinDeadline = switcher.PinConfig{Idle: 3 * time.Second, Max: 20}, switcher.Duration(8*time.Second)
+				}
 				m := &model{
-					bed:  newBed(t, switcher.Config{Gates: healthyAll(), Options: switcher.Options{GateTimeout: switcher.Duration(5 * time.Second)}}, modelServices...),
+					bed:  newBed(t, config, modelServices...),
 					rand: rand.New(rand.NewPCG(1, uint64(seed))),
 					seen: make(map[string]switcher.ServiceView),
 				}
@@ -61,6 +67,9 @@ func (m *model) step() {
 		}
 	}
 	actions := []func(string, switcher.Color, []string) string{m.move, m.move, m.move, m.halt, m.world, m.world, m.wait, m.wait, m.process}
+	if m.configs[name].Pins.Max > 0 {
+		actions = append(actions, m.session, m.session, m.session)
+	}
 	did := actions[m.rand.IntN(len(actions))](name, c, group)
 	m.trace = append(m.trace, did)
 	m.check()
@@ -136,6 +145,34 @@ func (m *model) world(name string, c switcher.Color, _ []string) string {
 	}
 	m.store.failWith(nil)
 	return "store works"
+}
+
+// session is a request of one of a few sessions, which may last, or the command
+// that lets the sessions of a drain move.
+func (m *model) session(name string, _ switcher.Color, group []string) string {
+	if m.rand.IntN(8) == 0 {
+		_, err := m.Drain(m.Context(), switcher.DrainRequest{Request: request(group...), Options: switcher.Options{Pins: switcher.PinsDrop}})
+		return fmt.Sprint("drop the pins of ", group, ": ", err)
+	}
+	n := m.rand.IntN(30)
+	if n >= 25 {
+		n = 1000 + m.visits // one that begins
+	}
+	m.visits++
+	l, ok := m.Service(name).AcquireSession(uint16(m.rand.IntN(switcher.Buckets)), switcher.SessionOf(fmt.Sprint(n)))
+	switch {
+	case !ok:
+		m.Errorf("%s has no lease for a session", name)
+		return "no lease"
+	case !l.Table.Serves(l.Color), n >= 1000 && l.Table.Split.Weight(l.Color) == 0:
+		m.Errorf("%s: session %d went to %s by %s, %s held", name, n, l.Color, l.Table.Split, l.Table.Held)
+	}
+	if m.rand.IntN(4) == 0 {
+		m.out = append(m.out, l.Release)
+	} else {
+		l.Release()
+	}
+	return fmt.Sprint("session ", n, " of ", name, " to ", l.Color)
 }
 
 func (m *model) wait(string, switcher.Color, []string) string {
@@ -237,6 +274,16 @@ func (m *model) compare(was, now switcher.ServiceView) {
 // served checks that the board, and the store unless it lags, say what status says.
 func (m *model) served(v switcher.ServiceView) {
 	t := m.Service(v.Name).Table()
+	for _, c := range switcher.Colors {
+		switch p := v.Pool(c); {
+		case p.SafeToStop && t.Serves(c):
+			m.Errorf("%s: %s is called safe to stop, and still serves sessions", v.Name, c)
+		case !t.Serves(c) && p.Pinned > 0:
+			m.Errorf("%s: %d sessions are pinned to %s, which serves none", v.Name, p.Pinned, c)
+		case t.Held == c && (v.Phase != switcher.Draining || v.Cutover.Draining.Held == nil || v.Cutover.Ending != ""):
+			m.Errorf("%s: %s is held for sessions in %s", v.Name, c, v.Phase)
+		}
+	}
 	if t.Split != v.Split || t.Generation != v.Generation {
 		m.Errorf("%s: status says %s, the table %s", v.Name, v.Split, t.Split)
 	}

@@ -123,6 +123,9 @@ type Plan struct {
 	Gates    []Verdict `json:"gates"` // of each service, as they stand now
 	// Inflight is what would have to drain now, over all services.
 	Inflight int64 `json:"inflight"`
+	// Pinned is how many sessions would stay on From while they live, or
+	// move with the flip where Pins says so.
+	Pinned int64 `json:"pinned,omitempty"`
 	// Blocked says why the cutover would not start, or what its gates would
 	// wait for; empty when it would go through now.
 	Blocked []string `json:"blocked,omitempty"`

@@ -28,6 +28,11 @@ type run struct {
 	cutAt time.Time // when to end what is past its deadline, the next time
 
 	evicting bool // a deadline has passed
+
+	// holds: the color that drains still serves the sessions pinned to it. It is
+	// not stored: a process that ends forgets its pins.
+	holds   bool
+	pinsEnd time.Time // when they are no longer waited for
 }
 
 // greenroom is who acts where no operator does.
@@ -121,6 +126,7 @@ func (s *Switcher) takeStep(r *run) {
 	} else if next.hold() == UntilResumed {
 		next.Held = &Hold{Reason: fmt.Sprintf("step %d of %d waits for resume", next.Step, len(next.Ramp)+1)}
 	}
+	r.holds = phase == Draining && next.Pins != PinsDrop && r.pins()
 	err := s.commit(r.members, false, func(_ *machine, st *ServiceState) {
 		st.Phase, st.Split, st.Active, st.Cutover = phase, split, active, &next
 		st.Previous, st.LastGroup = r.cut.From, r.cut.Services
@@ -142,6 +148,12 @@ func (r *run) enter(cut Cutover, phase Phase) {
 	if phase == Draining {
 		first, last := cut.deadlines()
 		r.drain = DrainView{Color: cut.Drain, Started: now, Deadline: now.Add(last)}
+		if r.holds {
+			r.pinsEnd = now.Add(time.Duration(cut.PinDeadline))
+			r.drain.Deadline = r.pinsEnd.Add(last)
+		} else {
+			r.dropPins()
+		}
 		r.drain.Initial = r.inflight()
 		r.cutAt, r.evicting = now.Add(first), false
 	}
@@ -177,6 +189,7 @@ func (s *Switcher) undo(r *run, result Result, detail string, err error) {
 	}
 	next := r.cut
 	next.Held, next.Drain, next.Ending, next.Detail = nil, r.cut.To, result, detail
+	r.holds = false
 	_ = s.commit(r.members, true, func(_ *machine, st *ServiceState) {
 		st.Phase, st.Split, st.Active, st.Cutover = Draining, All(r.cut.From), r.cut.From, &next
 		st.Previous, st.LastGroup = 0, nil
@@ -201,6 +214,10 @@ func (s *Switcher) end(r *run, result Result, detail string, err error) {
 		move.Generation, move.Split = st.Generation, st.Split
 		st.remember(move)
 	})
+	if r.holds { // what takes over ends the wait
+		r.holds = false
+		r.dropPins()
+	}
 	ended := Event{
 		Type: EventEnd, ID: move.ID, Kind: move.Kind, By: move.By, Result: result, Detail: detail,
 		Took: Duration(now.Sub(move.Started)),

@@ -64,6 +64,7 @@ func (s *Switcher) view(m *machine) ServiceView {
 		Previous: m.state.Previous, Split: m.state.Split, Lock: m.state.Lock, Source: m.viewSource(),
 		Blue: m.viewPool(Blue), Green: m.viewPool(Green),
 	}
+	v.Pins = m.viewPins()
 	if m.run != nil {
 		v.Cutover = s.viewRun(m.run)
 	}
@@ -121,7 +122,8 @@ func (m *machine) viewPool(c Color) PoolView {
 	if c == m.state.Active {
 		v.Role = "active"
 	}
-	v.SafeToStop = v.Weight == 0 && v.Inflight == 0 &&
+	v.Pinned, _ = m.svc.pinned(c)
+	v.SafeToStop = v.Weight == 0 && v.Inflight == 0 && m.held() != c &&
 		(m.run == nil || m.run.phase == Draining && m.run.cut.Drain == c)
 	now := time.Now()
 	for _, e := range pool.endpoints {
@@ -141,7 +143,10 @@ func (s *Switcher) viewRun(r *run) *CutoverView {
 	case Draining:
 		d := r.drain
 		d.Inflight = r.inflight()
-		if done := d.Initial - d.Inflight; done > 0 {
+		if n, oldest := r.pinned(); r.holds {
+			d.Held = &HeldView{Sessions: n, Oldest: oldest, Until: r.pinsEnd}
+		}
+		if done := d.Initial - d.Inflight; done > 0 && !r.holds {
 			pace := time.Since(d.Started) / time.Duration(done)
 			d.ETA = time.Now().Add(pace * time.Duration(d.Inflight))
 			if d.ETA.After(d.Deadline) {
@@ -187,11 +192,19 @@ func (s *Switcher) countStreams(r *run) []StreamCount {
 	for k, c := range kinds {
 		if c.Count > 0 {
 			c.Kind = StreamKind(k)
-			c.Deadline = r.drain.Started.Add(r.cut.Deadline(c.Kind))
+			c.Deadline = later(r.drain.Started, c.Oldest).Add(r.cut.Deadline(c.Kind))
 			counts = append(counts, c)
 		}
 	}
 	return counts
+}
+
+// later is the later one of two times.
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // Plan says what a cutover would do now, and which gates would refuse it or
@@ -207,6 +220,8 @@ func (s *Switcher) Plan(ctx context.Context, req CutoverRequest) (Plan, error) {
 		plan = Plan{Services: r.cut.Services, From: r.cut.From, To: r.cut.To, Ramp: r.cut.Ramp, Options: r.cut.Options}
 		for _, m := range members {
 			plan.Inflight += m.inflight(r.cut.From)
+			pinned, _ := m.svc.pinned(r.cut.From)
+			plan.Pinned += pinned
 			plan.Blocked = append(plan.Blocked, m.blocked(req.To)...)
 			calls = append(calls, gateCall{m.config.Gates, r.input(m, time.Now())})
 		}

@@ -20,6 +20,8 @@ type Config struct {
 	Ramp Ramp
 	// Gates that must be open before each step, in the order shown.
 	Gates []Gate
+	// Pins keep sessions on their color. The zero value keeps none.
+	Pins PinConfig
 	// Options where a command does not set them.
 	Options
 }
@@ -203,6 +205,7 @@ func (m *machine) table() *Table {
 		Generation: m.state.Generation,
 		Active:     m.state.Active,
 		Split:      m.state.Split,
+		Held:       m.held(),
 		Pools:      m.pools,
 		phase:      m.state.Phase,
 	}

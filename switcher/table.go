@@ -10,6 +10,9 @@ type Table struct {
 	Active Color
 	// Split divides the traffic.
 	Split Split
+	// Held is a color without traffic that still serves the sessions pinned
+	// to it, and none that begin; 0: none.
+	Held Color
 	// Pools of both colors, never nil.
 	Pools PerColor[*Pool]
 
@@ -18,6 +21,9 @@ type Table struct {
 
 // Draining reports whether a color finishes its work: always the idle one.
 func (t *Table) Draining() bool { return t.phase == Draining }
+
+// Serves reports whether sessions that are pinned to c may go there.
+func (t *Table) Serves(c Color) bool { return t.Split.Weight(c) > 0 || t.Held == c }
 
 // board is the tables of all services at one instant, by slot. It is replaced
 // whole, so that a group of services changes as one.

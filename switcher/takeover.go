@@ -91,6 +91,7 @@ func (s *Switcher) Follow(moved []Followed) error {
 			continue // it is new there
 		}
 		next := *svc.Table()
+		next.Held = 0 // pins are the owner's
 		next.Generation, next.Active, next.Split, next.phase = f.Generation, f.Active, f.Split, f.Phase
 		tables[svc.slot] = &next
 	}

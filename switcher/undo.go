@@ -193,12 +193,16 @@ func (s *Switcher) setHeld(r *run, held *Hold, by string) (Receipt, error) {
 }
 
 // Drain waits until the idle color has finished its work, and cuts what is
-// left at the deadline.
+// left at the deadline. With PinsDrop, a drain that is under way no longer
+// waits for pinned sessions.
 func (s *Switcher) Drain(ctx context.Context, req DrainRequest) (Receipt, error) {
 	if err := req.Options.Validate(); err != nil {
 		return Receipt{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return s.command(ctx, req.Request, func(members []*machine) (Receipt, error) {
+		if r, err := moveOf(members); err == nil && r != nil && r.phase == Draining && req.Pins == PinsDrop {
+			return s.drop(r, req)
+		}
 		active := members[0].state.Active
 		for _, m := range members {
 			if err := m.unlocked(); err != nil {

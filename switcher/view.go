@@ -18,6 +18,8 @@ type ServiceView struct {
 	Blue   PoolView   `json:"blue"`
 	Green  PoolView   `json:"green"`
 	Source SourceView `json:"source"`
+	// Pins are the sessions that keep their color; nil: none do.
+	Pins *PinsView `json:"pins,omitempty"`
 	// Warnings are things an operator should know, in sentences: state that
 	// could not be written, a source that fails.
 	Warnings []string `json:"warnings,omitempty"`
@@ -37,10 +39,29 @@ type PoolView struct {
 	Weight   uint8  `json:"weight"`
 	Inflight int64  `json:"inflight"`
 	PoolHealth
-	// SafeToStop: no traffic comes here, nothing is in-flight, and no move
-	// under way will send any.
+	// Pinned counts the sessions that keep to this color.
+	Pinned int64 `json:"pinned,omitempty"`
+	// SafeToStop: no traffic comes here, that of pinned sessions neither,
+	// nothing is in-flight, and no move under way will send any.
 	SafeToStop bool           `json:"safe_to_stop"`
 	Upstreams  []UpstreamView `json:"upstreams"`
+}
+
+// PinsView is how a service's sessions keep their color, since the edge began.
+type PinsView struct {
+	Max     int      `json:"max"` // how many there can be
+	Idle    Duration `json:"idle"`
+	Refused uint64   `json:"refused"` // requests that found no room for their session
+	Moved   uint64   `json:"moved"`   // sessions that left their color while they lived
+}
+
+// HeldView is the sessions that a drain waits for.
+type HeldView struct {
+	Sessions int64 `json:"sessions"`
+	// Oldest is when the oldest of them began; zero: not known.
+	Oldest time.Time `json:"oldest,omitzero"`
+	// Until is when they are no longer waited for.
+	Until time.Time `json:"until"`
 }
 
 // UpstreamView is one upstream.
@@ -80,12 +101,15 @@ type CutoverView struct {
 type DrainView struct {
 	Color    Color     `json:"color"`
 	Started  time.Time `json:"started"`
-	Deadline time.Time `json:"deadline"` // the latest of all kinds
+	Deadline time.Time `json:"deadline"` // the latest of all kinds, and after that of pinned sessions
 	Initial  int64     `json:"initial"`  // in-flight when it began
 	Inflight int64     `json:"inflight"` // now
 	Evicted  int       `json:"evicted"`  // ended at a deadline
 	// ETA is when it would end at the pace so far; zero where unknown.
 	ETA time.Time `json:"eta,omitzero"`
+	// Held are the sessions that may still come to the color; nil: nothing
+	// comes any more.
+	Held *HeldView `json:"held,omitempty"`
 	// Streams are what it waits for, by kind.
 	Streams []StreamCount `json:"streams,omitempty"`
 }

@@ -56,6 +56,10 @@ services move as one.
 It waits until the move has ended, and says then whether the old color is safe
 to stop. Ctrl-C ends the wait, not the move: greenroom rollback undoes it.
 
+Where the service pins sessions, those of the old color stay there while they
+live, until their deadline; no session begins there any more. --pins drop moves
+them with the flip, and greenroom drain <service> --pins drop later on.
+
 It ends at once, with exit code 0, where the color is active already.`,
 		example: `  $ greenroom cutover app --to green
   $ greenroom cutover app api --to green --reason "release 42"

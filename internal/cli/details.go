@@ -29,6 +29,10 @@ func details(v *switcher.ServiceView, now time.Time) []line {
 	for _, c := range switcher.Colors {
 		lines = append(lines, poolLines(c, v.Pool(c), now)...)
 	}
+	if p := v.Pins; p != nil {
+		lines = append(lines, label("pins").add(plain, "at most %d, %s idle, %d moved", p.Max, short(time.Duration(p.Idle)), p.Moved).
+			add(refusedStyle(p.Refused), ", %d refused", p.Refused))
+	}
 	lines = append(lines, label("source").add(plain, "%s", source(v.Source, now)))
 	for _, n := range v.Source.Notes {
 		lines = append(lines, label("").add(warn, "%s", n))
@@ -43,6 +47,14 @@ func details(v *switcher.ServiceView, now time.Time) []line {
 		lines = append(lines, label("warning").add(bad, "%s", w))
 	}
 	return lines
+}
+
+// refusedStyle warns of sessions that found no room.
+func refusedStyle(n uint64) style {
+	if n > 0 {
+		return warn
+	}
+	return plain
 }
 
 // label starts a line of details.
@@ -66,6 +78,9 @@ func moveLines(c *switcher.CutoverView) []line {
 func poolLines(c switcher.Color, p *switcher.PoolView, now time.Time) []line {
 	head := line{{inkOf(c), fmt.Sprintf("  %-9s ", c)}}.add(plain, "%s, %d%%, ", p.Role, p.Weight).
 		join(healthy(p.PoolHealth)).add(plain, " healthy, %d in-flight", p.Inflight)
+	if p.Pinned > 0 {
+		head = head.add(plain, ", %s pinned", sessions(p.Pinned))
+	}
 	if p.SafeToStop {
 		head = head.add(good, ", safe to stop")
 	} else if p.Role == "idle" {

@@ -53,6 +53,9 @@ func (t *teletype) views(views []switcher.ServiceView) {
 	for i := range views {
 		if c := views[i].Cutover; c != nil && c.Draining != nil {
 			t.drainSaid = now
+			if l := heldLine(c.Draining, now); l != nil {
+				t.note(l)
+			}
 			t.note(drainLine(c.Draining, now))
 			if l := leftLine(c, now); l != nil {
 				t.note(l)

@@ -20,8 +20,8 @@ messages. What is neither is cut. Without --color they are those of the idle
 color, which a drain waits for.
 
 It returns once the edge has chosen them; greenroom streams shows what is left.
-Those that come back go to where the traffic goes: streams of the active color
-go to the active color again.`,
+Those that come back go to where the traffic goes, pinned sessions too: streams
+of the active color go to the active color again.`,
 		example: `  $ greenroom evict app
   $ greenroom evict app --kind websocket,sse --reason "blue is to be stopped at noon"
   $ greenroom evict app --id 3k7,3kc`,

@@ -125,7 +125,8 @@ func ramping() switcher.ServiceView {
 func draining() switcher.ServiceView {
 	v := calm()
 	v.Name, v.Phase, v.Previous = "chat", switcher.Draining, switcher.Blue
-	v.Blue.Inflight, v.Blue.SafeToStop = 28, false
+	v.Blue.Inflight, v.Blue.SafeToStop, v.Blue.Pinned, v.Green.Pinned = 28, false, 12, 1
+	v.Pins = &switcher.PinsView{Max: 100000, Idle: switcher.Duration(time.Minute), Refused: 3, Moved: 2}
 	v.Source = switcher.SourceView{Name: "consul chat by tag", Updated: before(3 * time.Hour), SourceReport: switcher.SourceReport{
 		Answered: before(2 * time.Second), Notes: []string{"1 green instances cannot be used", "green: instance c7: no port"},
 	}}
@@ -134,6 +135,7 @@ func draining() switcher.ServiceView {
 		Draining: &switcher.DrainView{
 			Color: switcher.Blue, Started: before(40 * time.Second), Deadline: after(9*time.Minute + 20*time.Second),
 			Initial: 140, Inflight: 28, Evicted: 1, ETA: after(10 * time.Second),
+			Held: &switcher.HeldView{Sessions: 12, Oldest: before(41 * time.Minute), Until: after(14*time.Minute + 20*time.Second)},
 			Streams: []switcher.StreamCount{
 				{Kind: switcher.StreamRequest, Count: 1, Oldest: before(41 * time.Second), Deadline: before(10 * time.Second), Ending: 1, ETA: after(6 * time.Second)},
 				{Kind: switcher.StreamWebSocket, Count: 25, Oldest: before(41 * time.Minute), Deadline: after(9*time.Minute + 20*time.Second), Ending: 3, ETA: after(10*time.Minute + 15*time.Second)},
@@ -159,9 +161,10 @@ func broken() switcher.ServiceView {
 
 func examplePlan() switcher.Plan {
 	return switcher.Plan{
+		Pinned:   12,
 		Services: []string{"api", "app"}, From: switcher.Blue, To: switcher.Green, Inflight: 140,
 		Ramp:    switcher.Ramp{{Weight: 10, Hold: 5 * time.Minute}, {Weight: 25}, {Weight: 50, Hold: switcher.UntilResumed}},
-		Options: switcher.Options{GateTimeout: switcher.DefaultGateTimeout, DrainTimeout: switcher.DefaultDrainTimeout},
+		Options: switcher.Options{GateTimeout: switcher.DefaultGateTimeout, DrainTimeout: switcher.DefaultDrainTimeout, PinDeadline: switcher.DefaultPinDeadline},
 		Gates: []switcher.Verdict{
 			{Gate: "healthy", Service: "api", Decision: switcher.Pass, Reason: "2 of 2 healthy"},
 			{Gate: "soak", Service: "api", Decision: switcher.Wait, Reason: "green's health changed 3s ago, must be unchanged for 30s"},

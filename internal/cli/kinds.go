@@ -67,6 +67,27 @@ func kindsLine(d *switcher.DrainView, now time.Time) line {
 	return label("left").add(plain, "%s", strings.Join(texts, "; "))
 }
 
+// heldLine says which sessions may still come to the color that drains; where
+// none may it is nil.
+func heldLine(d *switcher.DrainView, now time.Time) line {
+	h := d.Held
+	if h == nil {
+		return nil
+	}
+	l := label("pins").add(plain, "%s pinned to ", sessions(h.Sessions)).join(line{inked(d.Color)})
+	if !h.Oldest.IsZero() {
+		l = l.add(plain, ", oldest %s", short(now.Sub(h.Oldest)))
+	}
+	return l.add(plain, ", until %s at most", h.Until.In(now.Location()).Format("15:04:05")).add(dim, " (in %s)", short(h.Until.Sub(now)))
+}
+
+func sessions(n int64) string {
+	if n == 1 {
+		return "1 session"
+	}
+	return fmt.Sprintf("%d sessions", n)
+}
+
 // drainTimes says when a drain will be over.
 func drainTimes(d *switcher.DrainView, now time.Time) string {
 	var s string

@@ -13,6 +13,8 @@ import (
 type optionFlags struct {
 	gateTimeout, drainTimeout time.Duration
 	deadlines                 []string
+	pins                      string
+	pinDeadline               time.Duration
 }
 
 // addOptions adds the options of a move: with those of gates, if it asks any.
@@ -24,7 +26,10 @@ func addOptions(cmd *cobra.Command, gates bool) *optionFlags {
 	}
 	flags.DurationVar(&o.drainTimeout, "drain-timeout", 0, "How long the old color may finish its work before what is left is cut, up to 168h (default: the service's own, else 10m)")
 	flags.StringSliceVar(&o.deadlines, "drain-deadline", nil, `The same for single kinds of streams, like "websocket=30m,upload=2h"; can be repeated (default: the service's own, else --drain-timeout)`)
+	flags.StringVar(&o.pins, "pins", "", "What becomes of sessions pinned to the old color: hold, they stay while they live, or drop, they move at once (default: hold)")
+	flags.DurationVar(&o.pinDeadline, "pin-deadline", 0, "How long they may stay after the flip, up to 168h (default: the service's own, else 15m)")
 	_ = cmd.RegisterFlagCompletionFunc("drain-deadline", completeDeadlines)
+	_ = cmd.RegisterFlagCompletionFunc("pins", cobra.FixedCompletions([]string{"hold", "drop"}, cobra.ShellCompDirectiveNoFileComp))
 	return o
 }
 
@@ -33,9 +38,14 @@ func (o *optionFlags) options() (switcher.Options, error) {
 	if err != nil {
 		return switcher.Options{}, err
 	}
-	return switcher.Options{
+	options := switcher.Options{
 		GateTimeout: switcher.Duration(o.gateTimeout), DrainTimeout: switcher.Duration(o.drainTimeout), Deadlines: deadlines,
-	}, nil
+		Pins: switcher.PinPolicy(o.pins), PinDeadline: switcher.Duration(o.pinDeadline),
+	}
+	if err := options.Validate(); err != nil {
+		return switcher.Options{}, invalid("%w", err)
+	}
+	return options, nil
 }
 
 // parseDeadlines reads a list like "websocket=30m".

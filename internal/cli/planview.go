@@ -29,8 +29,16 @@ func planLines(p *switcher.Plan) []line {
 	for _, s := range p.Ramp {
 		lines = append(lines, step("give ").join(line{inked(p.To)}).add(plain, " %d%%%s", s.Weight, holdOf(s)))
 	}
-	lines = append(lines,
-		step("flip: give ").join(line{inked(p.To)}).add(plain, " 100%%"),
+	flip := step("flip: give ").join(line{inked(p.To)}).add(plain, " 100%%")
+	switch {
+	case p.Pinned == 0:
+	case p.Pins == switcher.PinsDrop:
+		flip = flip.add(plain, ", %s along with it", sessions(p.Pinned))
+	default:
+		flip = flip.add(plain, "; %s stay on ", sessions(p.Pinned)).join(line{inked(p.From)}).
+			add(plain, " while they live, for at most %s", short(time.Duration(p.PinDeadline)))
+	}
+	lines = append(lines, flip,
 		step("drain ").join(line{inked(p.From)}).add(plain, ": %d in-flight now; what is left after %s%s is cut",
 			p.Inflight, short(time.Duration(p.DrainTimeout)), sayDeadlines(p.Deadlines)))
 	if len(p.Blocked) == 0 {

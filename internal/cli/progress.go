@@ -19,6 +19,9 @@ func progress(v *switcher.ServiceView, now time.Time) []line {
 	}
 	switch {
 	case c.Draining != nil:
+		if l := heldLine(c.Draining, now); l != nil {
+			lines = append(lines, l)
+		}
 		return append(lines, drainLine(c.Draining, now))
 	case c.Held != nil:
 		lines = append(lines, label("held").add(warn, "at step %d of %d%s", c.Step, len(c.Ramp)+1, byWhom(c.Held.By)).add(plain, ": %s", c.Held.Reason))

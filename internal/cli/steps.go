@@ -141,8 +141,12 @@ func drainCommand() command {
 		long: `
 Waits until the idle color has finished its work, and cuts what is left at the
 deadline. A cutover does so by itself: this is for what came after, as previews
-of the idle color. greenroom evict ends streams sooner.`,
-		example: "  $ greenroom drain app --drain-timeout 2m\n  $ greenroom drain app --drain-deadline websocket=30m,upload=2h",
+of the idle color. greenroom evict ends streams sooner.
+
+With --pins drop, a drain that is under way no longer waits for the sessions
+pinned to the old color: they move at once, and what they have in-flight ends
+by itself or at its deadline.`,
+		example: "  $ greenroom drain app --drain-timeout 2m\n  $ greenroom drain app --drain-deadline websocket=30m,upload=2h\n  $ greenroom drain app --pins drop",
 		args:    services, timeoutIs: waitTimeoutIs,
 		setup: func(cmd *cobra.Command) action {
 			flags := addWaitFlags(cmd)

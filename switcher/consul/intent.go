@@ -24,7 +24,7 @@ import (
 //
 //	{"to": "green", "ramp": "10:5m,50:10m", "reason": "release 1.4.2",
 //	 "if_generation": 17, "gate_timeout": "1m", "drain_timeout": "15m",
-//	 "drain_deadlines": {"websocket": "30m"}}
+//	 "drain_deadlines": {"websocket": "30m"}, "pins": "drop", "pin_deadline": "15m"}
 //
 // Consul does not notice when a key is set to what it already holds. To ask for
 // the same again, write another reason.
@@ -128,6 +128,8 @@ type object struct {
 	GateTimeout  given[switcher.Duration]  `json:"gate_timeout"`
 	DrainTimeout given[switcher.Duration]  `json:"drain_timeout"`
 	Deadlines    given[switcher.Deadlines] `json:"drain_deadlines"`
+	Pins         given[switcher.PinPolicy] `json:"pins"`
+	PinDeadline  given[switcher.Duration]  `json:"pin_deadline"`
 }
 
 func parseObject(text []byte) (Intent, error) {
@@ -137,7 +139,10 @@ func parseObject(text []byte) (Intent, error) {
 	}
 	in := Intent{
 		To: o.To.orZero(), Ramp: o.Ramp.value, Reason: o.Reason.orZero(), IfGeneration: o.IfGeneration.value,
-		Options: switcher.Options{GateTimeout: o.GateTimeout.orZero(), DrainTimeout: o.DrainTimeout.orZero(), Deadlines: o.Deadlines.orZero()},
+		Options: switcher.Options{
+			GateTimeout: o.GateTimeout.orZero(), DrainTimeout: o.DrainTimeout.orZero(), Deadlines: o.Deadlines.orZero(),
+			Pins: o.Pins.orZero(), PinDeadline: o.PinDeadline.orZero(),
+		},
 	}
 	return in, in.validate()
 }

@@ -25,6 +25,7 @@ var malformed = []string{
 	`{"to":"green","if_generation":-1}`, `{"to":"green","if_generation":1.5}`, `{"to":"green","if_generation":"1"}`, `{"to":"green","if_generation":null}`,
 	`{"to":"green","if_generation":18446744073709551616}`, `{"to":"green","if_generation":1e3}`, `{"to":"green","if_generation":{}}`,
 	`{"to":"green","gate_timeout":30}`, `{"to":"green","gate_timeout":"30"}`, `{"to":"green","gate_timeout":"-1s"}`, `{"to":"green","gate_timeout":"25h"}`, `{"to":"green","gate_timeout":null}`,
+	`{"to":"green","pins":"keep"}`, `{"to":"green","pins":null}`, `{"to":"green","pins":true}`, `{"to":"green","pin_deadline":"200h"}`, `{"to":"green","pin_deadline":5}`,
 	`{"to":"green","drain_timeout":""}`, `{"to":"green","drain_timeout":"1000h"}`, `{"to":"green","drain_timeout":"soon"}`, `{"to":"green","drain_timeout":[]}`,
 	strings.Repeat("{\"to\":", 100), strings.Repeat("[", 10000), `{"to":"green","x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`,
 	"green " + strings.Repeat("y", maxValue), strings.Repeat("green", 80000),
@@ -48,14 +49,18 @@ func TestIntentsInBothForms(t *testing.T) {
 	seven, flip := uint64(7), switcher.Ramp(nil)
 	ramp := switcher.Ramp{{Weight: 10, Hold: 5 * time.Minute}, {Weight: 50, Hold: switcher.UntilResumed}}
 	for value, want := range map[string]Intent{
-		"green":                       {To: green},
-		"blue\n":                      {To: blue},
-		"  green\r\n":                 {To: green},
-		"green retry-2":               {To: green, Reason: "retry-2"},
-		"blue\t release  1.4.2 ünï ":  {To: blue, Reason: "release  1.4.2 ünï"},
-		`{"to":"green"}`:              {To: green},
-		" {\n \"to\" : \"blue\"\n}\n": {To: blue},
-		`{"to":"green","ramp":""}`:    {To: green, Ramp: &flip},
+		"green":                        {To: green},
+		"blue\n":                       {To: blue},
+		"  green\r\n":                  {To: green},
+		"green retry-2":                {To: green, Reason: "retry-2"},
+		"blue\t release  1.4.2 ünï ":   {To: blue, Reason: "release  1.4.2 ünï"},
+		`{"to":"green"}`:               {To: green},
+		" {\n \"to\" : \"blue\"\n}\n":  {To: blue},
+		`{"to":"green","ramp":""}`:     {To: green, Ramp: &flip},
+		`{"to":"green","pins":"drop"}`: {To: green, Options: switcher.Options{Pins: switcher.PinsDrop}},
+		`{"to":"green","pins":"hold","pin_deadline":"20m"}`: {
+			To: green, Options: switcher.Options{Pins: switcher.PinsHold, PinDeadline: switcher.Duration(20 * time.Minute)},
+		},
 		`{"to":"green","ramp":"10:5m,50:hold","reason":"try","if_generation":7,"gate_timeout":"1m","drain_timeout":"15m"}`: {
 			To: green, Ramp: &ramp, Reason: "try", IfGeneration: &seven,
 			Options: switcher.Options{GateTimeout: switcher.Duration(time.Minute), DrainTimeout: switcher.Duration(15 * time.Minute)},

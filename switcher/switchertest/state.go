@@ -41,6 +41,7 @@ func ramping() switcher.ServiceState {
 				Deadlines: switcher.Deadlines{
 					switcher.StreamWebSocket: switcher.Duration(30 * time.Minute), switcher.StreamUpload: switcher.Duration(2 * time.Hour),
 				},
+				Pins: switcher.PinsHold, PinDeadline: switcher.Duration(20 * time.Minute),
 			},
 			By: "uid 1000", Reason: `1.4.2 "final"`, Started: at(1),
 		},
