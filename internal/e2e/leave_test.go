@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,7 +84,7 @@ func TestAnEdgeThatEndsIsUnreadyFirstAndServesOnUntilBalancersHaveSeenIt(t *test
 
 func TestAnEdgeIsUnreadyWhileAServiceThatMattersHasNoUpstream(t *testing.T) {
 	blue, green := newBackend(t, saying("blue")), newBackend(t, saying("green"))
-	e, ready := leavingEdge(t, fmt.Sprintf("service app {\n blue %s\n green %s\n health http /healthz {\n interval 50ms\n timeout 1s\n }\n}", blue.address, green.address), "0s", "5s")
+	e, ready := leavingEdge(t, fmt.Sprintf("service app {\n blue %s\n green %s\n health http /healthz {\n interval 100ms\n timeout 1s\n }\n}", blue.address, green.address), "0s", "5s")
 	_ = blue.server.Close()
 	e.until("it is not ready", func() bool {
 		status, body := readiness(ready)
@@ -101,15 +102,15 @@ func TestAnEdgeIsUnreadyWhileAServiceThatMattersHasNoUpstream(t *testing.T) {
 func TestStreamsEndByTheirKindWhenTheEdgeDoes(t *testing.T) {
 	done := make(chan struct{})
 	defer close(done)
-	gate := make(chan struct{})
+	gate, half := make(chan struct{}), strings.Repeat("half", 64<<10)
 	mux := http.NewServeMux()
 	mux.Handle("/", streams("blue", done))
 	mux.HandleFunc("/download", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Length", "8")
-		_, _ = io.WriteString(w, "half")
+		w.Header().Set("Content-Length", strconv.Itoa(2*len(half)))
+		_, _ = io.WriteString(w, half)
 		w.(http.Flusher).Flush()
 		<-gate
-		_, _ = io.WriteString(w, "full")
+		_, _ = io.WriteString(w, half)
 	})
 	blue, green := newBackend(t, mux), newBackend(t, mux)
 	e, _ := leavingEdge(t, fmt.Sprintf("service app {\n blue %s\n green %s\n health http /healthz\n}", blue.address, green.address), "0s", "8s")
@@ -141,8 +142,8 @@ func TestStreamsEndByTheirKindWhenTheEdgeDoes(t *testing.T) {
 		t.Errorf("the events ended with %q", text[max(0, len(text)-200):])
 	}
 	close(gate)
-	if body := readAll(t, download); body != "halffull" {
-		t.Errorf("the download: %q", body)
+	if body := readAll(t, download); body != half+half {
+		t.Errorf("the download has %d bytes, want %d", len(body), 2*len(half))
 	}
 	if code := exitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
