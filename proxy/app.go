@@ -230,6 +230,15 @@ func (app *App) grace() time.Duration {
 	return 10 * time.Second
 }
 
+// lingers lets the requests of a process that has handed over go on for as long as
+// they last: HTTP/3 connections end with Caddy's grace period otherwise.
+func (app *App) lingers() {
+	value, err := app.ctx.AppIfConfigured("http")
+	if h, ok := value.(*caddyhttp.App); ok && err == nil {
+		h.GracePeriod, h.ShutdownDelay = 0, 0
+	}
+}
+
 // Cleanup implements caddy.CleanerUpper.
 func (app *App) Cleanup() error {
 	if app.runtime == nil {

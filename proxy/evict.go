@@ -38,6 +38,9 @@ func (rt *runtime) pace(service string) Pace {
 	if l := rt.leaving.Load(); l != nil {
 		return l.paces[service] // there may be no config any more
 	}
+	if r, ok := rt.retired.Load(service); ok {
+		return r.(*retired).pace
+	}
 	if app := rt.inForce.Load(); app != nil && app.edges[service] != nil && app.edges[service].config.Evict != nil {
 		return *app.edges[service].config.Evict
 	}
@@ -52,7 +55,7 @@ func (rt *runtime) wellWithout(service string, c switcher.Color) bool {
 	}
 	t := rt.switcher.Service(service).Table()
 	if t == nil {
-		return false
+		return true // a service that was removed: nothing comes back to it
 	}
 	h := t.Pools.Of(c.Other()).Health()
 	return h.Total > 0 && h.Healthy == h.Total
@@ -60,7 +63,7 @@ func (rt *runtime) wellWithout(service string, c switcher.Color) bool {
 
 // Streams implements control.Streams.
 func (rt *runtime) Streams(ctx context.Context, service string, q switcher.StreamQuery) (switcher.StreamPage, error) {
-	if _, err := rt.switcher.View(ctx, service); err != nil {
+	if err := rt.knows(ctx, service); err != nil {
 		return switcher.StreamPage{}, err
 	}
 	return rt.elders.streams(service, q, rt.ledger.streams(service, q, time.Now()))

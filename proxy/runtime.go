@@ -48,6 +48,7 @@ type runtime struct {
 	apps        []*App                    // guarded by mu; started, oldest first
 	supervisors map[string]*supervisor    // guarded by mu
 	budgets     map[string]*budget        // guarded by mu
+	retired     sync.Map                  // *retired by the name of the service
 	inForce     atomic.Pointer[App]       // the first of apps; written under mu
 	handler     atomic.Pointer[control.Handler]
 	log         *slog.Logger
@@ -250,6 +251,7 @@ func (rt *runtime) reconcile() error {
 		if services[name] == nil {
 			sv.stop()
 			delete(rt.supervisors, name)
+			rt.retire(name, sv.edge)
 		}
 	}
 	configs := make(map[string]switcher.Config, len(services))
@@ -263,6 +265,7 @@ func (rt *runtime) reconcile() error {
 		return err
 	}
 	for name, e := range services {
+		rt.retired.Delete(name)
 		if rt.supervisors[name] == nil {
 			rt.supervisors[name] = newSupervisor(rt.switcher, name, rt.log)
 		}

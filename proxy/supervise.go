@@ -17,6 +17,8 @@ type supervisor struct {
 	service  string
 	log      *slog.Logger
 
+	edge *edge // as last configured; guarded by the runtime's mu
+
 	mu         sync.Mutex
 	sourceKey  string                        // guarded by mu
 	stopSource func()                        // guarded by mu; waits for the source
@@ -40,6 +42,7 @@ func newSupervisor(sw *switcher.Switcher, service string, log *slog.Logger) *sup
 
 // configure goes on by e's settings.
 func (sv *supervisor) configure(ctx context.Context, e *edge) error {
+	sv.edge = e
 	sv.mu.Lock()
 	changed := e.sourceKey != sv.sourceKey
 	stop := sv.stopSource

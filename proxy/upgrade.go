@@ -220,7 +220,9 @@ func (rt *runtime) becomeElder(s *handover.Successor, sockets []handover.Socket)
 	hurry := make(chan os.Signal, 1)
 	signal.Reset(syscall.SIGTERM) // Caddy would end at once
 	signal.Notify(hurry, syscall.SIGTERM)
-	l := rt.leave(rt.inForce.Load(), 0)
+	app := rt.inForce.Load()
+	l := rt.leave(app, 0)
+	app.lingers()
 	rt.accepting.Store(true)
 	go rt.serveElder(s)
 	go func() {
