@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"syscall"
@@ -60,6 +61,20 @@ func TestAnEdgeThatEndsIsUnreadyFirstAndServesOnUntilBalancersHaveSeenIt(t *test
 		t.Fatalf("%d %s", status, body)
 	}
 	load := startFresh(e, 50)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	h2 := &http.Client{Transport: &http.Transport{Protocols: protocols, TLSClientConfig: insecure()}}
+	reused := func() (reused bool) {
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
+		if err := ask(ctx, h2, "https://localhost:"+port(e.https)+"/"); err != nil {
+			t.Error(err)
+		}
+		return reused
+	}
+	reused()
+	if !reused() {
+		t.Error("an HTTP/2 connection is not used again while the edge goes on")
+	}
 	exitCode := e.term()
 	e.until("it is not ready", func() bool {
 		status, body := readiness(ready)
@@ -73,6 +88,8 @@ func TestAnEdgeThatEndsIsUnreadyFirstAndServesOnUntilBalancersHaveSeenIt(t *test
 	if body := readAll(t, res); body != "blue" || !res.Close {
 		t.Errorf("%q, Connection: close %v", body, res.Close)
 	}
+	reused()
+	e.until("GOAWAY has come", func() bool { return !reused() })
 	load.stop() // as the balancer would, well before the delay is over
 	if load.failed.Load() > 0 {
 		t.Errorf("%d of %d requests failed", load.failed.Load(), load.asked.Load())

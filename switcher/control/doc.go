@@ -22,6 +22,8 @@
 //	GET  /v1/services/{name}/streams   {"streams":[stream, …],"total":n,"next":id}
 //	GET  /v1/events                    every change, as server-sent events
 //	GET  /v1/fleet                     what the edges on one Consul report
+//	GET  /v1/process                   the process that answers, and those before it
+//	POST /v1/upgrade                   starts a process that takes over; the answer is that of /v1/process
 //	POST /v1/services/{name}/plan      a plan; changes nothing
 //	POST /v1/services/{name}/{command} a receipt
 //
@@ -87,7 +89,7 @@
 //	view   every GET, and plan
 //	drain  drain, hold
 //	flip   cutover, evict, split, rollback, abort, resume, lock, unlock
-//	force  rollback with "force": true
+//	force  upgrade, rollback with "force": true
 //
 // Root and the user that Greenroom runs as have force until a rule names
 // their uid; everybody else needs a rule. A caller without any role gets the
