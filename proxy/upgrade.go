@@ -218,8 +218,8 @@ func (rt *runtime) becomeElder(s *handover.Successor, sockets []handover.Socket)
 	rt.log.Info("process "+fmt.Sprint(s.Pid)+" has taken over; this one ends with its last stream", "pid", s.Pid)
 	notifyMainPid(s.Pid)
 	hurry := make(chan os.Signal, 1)
-	signal.Reset(syscall.SIGTERM) // Caddy would end at once
-	signal.Notify(hurry, syscall.SIGTERM)
+	signal.Reset(syscall.SIGTERM, os.Interrupt) // Caddy would end at once
+	signal.Notify(hurry, syscall.SIGTERM, os.Interrupt)
 	app := rt.inForce.Load()
 	l := rt.leave(app, 0)
 	app.lingers()
@@ -230,7 +230,8 @@ func (rt *runtime) becomeElder(s *handover.Successor, sockets []handover.Socket)
 		stopListening()
 		rt.accepting.Store(false)
 	}()
-	for !rt.ledger.empty() || rt.accepting.Load() || len(rt.elders.all()) > 0 {
+	// Other handlers of Caddy have requests, too.
+	for rt.accepting.Load() || !rt.ledger.empty() || len(rt.elders.all()) > 0 || handover.Serving(sockets) {
 		select {
 		case <-hurry:
 			l.within(l.grace)

@@ -47,7 +47,9 @@ func TestAServiceThatIsRemovedDrainsBothItsColors(t *testing.T) {
 			t.Errorf("a stream of the removed service ended with %v", err)
 		}
 	}
-	e.until("nothing is left", func() bool { return strings.Contains(e.log.String(), "nothing is left of the service that was removed") })
+	e.until("nothing is left", func() bool {
+		return strings.Contains(e.log.String(), "nothing is left of the service that was removed")
+	})
 	if out := e.cli("streams", "app"); out.code != 16 {
 		t.Errorf("the service is still known: %s", out)
 	}

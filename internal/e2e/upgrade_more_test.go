@@ -104,3 +104,37 @@ func TestSystemdIsToldWhichProcessTheServiceIs(t *testing.T) {
 	}
 	e.stop()
 }
+
+func TestAnUpgradeWaitsForWhatOtherHandlersServe(t *testing.T) {
+	gate := make(chan struct{})
+	half := strings.Repeat("half", 64<<10)
+	origin := newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, half)
+		w.(http.Flusher).Flush()
+		<-gate
+		_, _ = io.WriteString(w, half)
+	}))
+	blue, green := newBackend(t, saying("blue")), newBackend(t, saying("green"))
+	e := newEdge(t, fmt.Sprintf("service app {\n blue %s\n green %s\n health http /healthz\n}", blue.address, green.address))
+	other := freeAddress(t)
+	e.rewrite(e.config + fmt.Sprintf("http://%s {\n\treverse_proxy %s\n}\n", other, origin.address))
+	e.start()
+	e.healthy()
+	res, err := http.Get("http://" + other + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := e.upgrade()
+	e.until("the process before accepts nothing any more", func() bool {
+		return strings.Contains(e.log.String(), "eternal grace period")
+	})
+	if p, err := e.client().Process(t.Context()); err != nil || len(p.Elders) != 1 || p.Elders[0].Inflight != 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	close(gate)
+	if body := readAll(t, res); body != half+half {
+		t.Errorf("%d bytes, want %d", len(body), 2*len(half))
+	}
+	e.only(last)
+	e.stop()
+}

@@ -64,17 +64,24 @@ func inspect(fd int) (Socket, bool) {
 	if option(unix.SO_REUSEPORT) != 1 {
 		return s, false
 	}
+	var ok bool
+	s.Address, ok = addressOf(fd)
+	return s, ok
+}
+
+// addressOf is the local address of an IP socket that has one.
+func addressOf(fd int) (address netip.AddrPort, ok bool) {
 	name, err := unix.Getsockname(fd)
 	if err != nil {
-		return s, false
+		return address, false
 	}
 	switch a := name.(type) {
 	case *unix.SockaddrInet4:
-		s.Address = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+		address = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
 	case *unix.SockaddrInet6:
-		s.Address = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+		address = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
 	}
-	return s, s.Address.Port() != 0
+	return address, address.Port() != 0
 }
 
 // Count returns how many sockets there are for each key.

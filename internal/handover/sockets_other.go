@@ -37,6 +37,9 @@ func Queued([]Socket) bool { return false }
 // Shaking reports false.
 func Shaking([]Socket) bool { return false }
 
+// Serving reports false.
+func Serving([]Socket) bool { return false }
+
 // Quiet fails.
 func Quiet(Socket) error { return errors.ErrUnsupported }
 
