@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -55,6 +57,7 @@ func TestAHundredUpgradesUnderAThousandFreshConnectionsASecondFailNoRequest(t *t
 	e.healthy()
 
 	load := startFresh(e, rate)
+	asked, stopAsking := e.keepAsking()
 	began := time.Now()
 	var last int
 	for i := range upgrades {
@@ -68,8 +71,9 @@ func TestAHundredUpgradesUnderAThousandFreshConnectionsASecondFailNoRequest(t *t
 	}
 	took := time.Since(began)
 	load.stop()
-	t.Logf("%d upgrades in %s; %d requests on connections of their own, %d failed; slowest %s; the kernel's listen drops: %d",
-		upgrades, took.Round(time.Millisecond), load.asked.Load(), load.failed.Load(), time.Duration(load.slowest.Load()).Round(time.Millisecond), load.drops())
+	stopAsking()
+	t.Logf("%d upgrades in %s, the control socket asked %d times; %d requests on connections of their own, %d failed; slowest %s; the kernel's listen drops: %d",
+		upgrades, took.Round(time.Millisecond), asked.Load(), load.asked.Load(), load.failed.Load(), time.Duration(load.slowest.Load()).Round(time.Millisecond), load.drops())
 	if load.failed.Load() > 0 {
 		for line := range strings.Lines(e.log.String()) {
 			if strings.Contains(line, `"http.log.error"`) {
@@ -84,6 +88,23 @@ func TestAHundredUpgradesUnderAThousandFreshConnectionsASecondFailNoRequest(t *t
 		t.Errorf("generation %d", v.Generation)
 	}
 	e.stop()
+}
+
+// keepAsking asks the control socket one question after another.
+func (e *edge) keepAsking() (asked *atomic.Int64, stop func()) {
+	asked = new(atomic.Int64)
+	var group sync.WaitGroup
+	ctx, cancel := context.WithCancel(e.t.Context())
+	group.Go(func() {
+		for ctx.Err() == nil {
+			if _, err := e.client().View(context.Background(), "app"); err != nil {
+				e.t.Errorf("the control socket: %v", err)
+			}
+			asked.Add(1)
+			rest(ctx, time.Millisecond)
+		}
+	})
+	return asked, func() { cancel(); group.Wait() }
 }
 
 func TestStreamsOutliveAnUpgradeAndADrainInTheNewProcessWaitsForThem(t *testing.T) {

@@ -11,6 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"syscall"
+	"time"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
@@ -27,8 +30,7 @@ type Client struct {
 // FindSocket. Nothing is dialed yet.
 func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, "unix", socket)
+		conn, err := dialPatiently(ctx, socket)
 		if err != nil && ctx.Err() == nil {
 			return nil, unreachable(socket, err)
 		}
@@ -38,6 +40,33 @@ func NewClient(socket string) *Client {
 		Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// In an upgrade the socket changes hands: for a moment it is not there, and what
+// its processes lock is.
+const (
+	handoverPatience = 500 * time.Millisecond
+	handoverStep     = 10 * time.Millisecond
+)
+
+// dialPatiently dials again for a moment if nobody listens where an edge has been.
+func dialPatiently(ctx context.Context, socket string) (net.Conn, error) {
+	var d net.Dialer
+	for began := time.Now(); ; {
+		conn, err := d.DialContext(ctx, "unix", socket)
+		nobody := errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
+		if !nobody || time.Since(began) > handoverPatience {
+			return conn, err
+		}
+		if _, missing := os.Lstat(socket + ".lock"); missing != nil {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return conn, err
+		case <-time.After(handoverStep):
+		}
+	}
 }
 
 // Socket returns the path of the socket.

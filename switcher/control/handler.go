@@ -134,7 +134,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, id Identity, to 
 	case to.action == "events":
 		h.events(w, r, query["service"])
 	default:
-		body, err := h.read(r.Context(), to, query)
+		ctx, cancel := untilHardStop(r.Context())
+		defer cancel()
+		body, err := h.read(ctx, to, query)
 		h.answer(w, body, err)
 	}
 }

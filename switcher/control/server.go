@@ -36,6 +36,7 @@ const (
 	idleTimeout     = time.Minute
 	maxHeader       = 32 << 10
 	grace           = 10 * time.Second // for commands under way at the end
+	lastAccept      = 20 * time.Millisecond
 )
 
 // Server answers on the admin socket. It outlives a config reload: whoever
@@ -122,6 +123,11 @@ func (s *Server) Run(ctx context.Context) error {
 	var broken error
 	select {
 	case <-ctx.Done():
+		// Who has dialed already is answered; nobody else can.
+		if err := s.socket.remove(); err != nil {
+			s.log.Warn("the admin socket", "error", err)
+		}
+		time.Sleep(lastAccept)
 		timed, cancel := context.WithTimeout(hard, s.grace)
 		if server.Shutdown(timed) != nil {
 			s.log.Warn("commands on the admin socket did not end in time and are left", "grace", s.grace)
