@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -200,9 +201,16 @@ func (p *controlPlane) listen(rt *runtime) error {
 	return nil
 }
 
+// takingControl is how long a caller waits for the handler of a socket that has
+// just been opened.
+const takingControl = time.Second
+
 // serveControl hands on to the handler in force.
 func (rt *runtime) serveControl(w http.ResponseWriter, r *http.Request) {
 	handler := rt.handler.Load()
+	for until := time.Now().Add(takingControl); handler == nil && time.Now().Before(until); handler = rt.handler.Load() {
+		time.Sleep(time.Millisecond)
+	}
 	if handler == nil {
 		http.Error(w, "the greenroom app is starting", http.StatusServiceUnavailable)
 		return
