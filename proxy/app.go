@@ -178,7 +178,7 @@ func (s *Service) loadForwarder(ctx caddy.Context) (Forwarder, error) {
 	if t, ok := transport.(*reverseproxy.HTTPTransport); ok {
 		adjust(t)
 	}
-	return newTransportForwarder(transport.(http.RoundTripper), forwardOptions{})
+	return newTransportForwarder(transport.(http.RoundTripper), forwardOptions{Retired: ctx.Done()})
 }
 
 // adjust replaces two defaults of Caddy's transport that do not suit an edge

@@ -94,7 +94,7 @@ func (a *attempt) requestHeader() http.Header {
 	keep := a.endToEnd()
 	for k, vv := range in {
 		if keep(k) {
-			out[k] = vv
+			out[unrepeated(k)] = vv
 		}
 	}
 	if httpguts.HeaderValuesContainsToken(in["Te"], "trailers") {
@@ -112,6 +112,18 @@ func (a *attempt) requestHeader() http.Header {
 		setWebSocketHeader(out, a.ws)
 	}
 	return out
+}
+
+// unrepeated is the name by which a field goes upstream. net/http's transport
+// takes Idempotency-Key for leave to send a POST again by itself, when the
+// connection that it was sent on dies: it does not see these names in lower case.
+// Whether a request may reach an upstream twice is for Replay to say.
+func unrepeated(field string) string {
+	switch field {
+	case "Idempotency-Key", "X-Idempotency-Key":
+		return strings.ToLower(field)
+	}
+	return field
 }
 
 // endToEnd returns the rule by which fields of the client's, in the header or

@@ -26,6 +26,7 @@ type transportForwarder struct {
 	tunnelLinger  time.Duration
 	ops           *headers.HeaderOps // what the transport wants set; nil: nothing
 	proxyProtocol bool
+	retired       <-chan struct{}
 	targets       targetCache
 }
 
@@ -39,6 +40,10 @@ type forwardOptions struct {
 	// TunnelLinger bounds how long one direction of a tunnel goes on after
 	// the other has ended. Default: one minute.
 	TunnelLinger time.Duration
+	// Retired is closed before rt is cleaned up. Requests that still come
+	// leave no idle connection behind, which would hold the config for as
+	// long as it is kept alive. nil: it never is.
+	Retired <-chan struct{}
 }
 
 // newTransportForwarder makes a Forwarder of rt, which must be provisioned.
@@ -49,7 +54,7 @@ func newTransportForwarder(rt http.RoundTripper, opts forwardOptions) (*transpor
 	if opts.TunnelLinger == 0 {
 		opts.TunnelLinger = time.Minute
 	}
-	f := &transportForwarder{rt: rt, via: newViaNames(opts.ViaName), tunnelLinger: opts.TunnelLinger}
+	f := &transportForwarder{rt: rt, via: newViaNames(opts.ViaName), tunnelLinger: opts.TunnelLinger, retired: opts.Retired}
 	if p, ok := rt.(reverseproxy.ProxyProtocolTransport); ok {
 		f.proxyProtocol = p.ProxyProtocolEnabled()
 	}
@@ -69,6 +74,7 @@ func (f *transportForwarder) Forward(w http.ResponseWriter, r *http.Request, x *
 		return &AttemptError{Err: fmt.Errorf("upstream %s: %w", x.Upstream, err), Stage: StageDial}
 	}
 	a := f.begin(w, r, x, to)
+	defer f.closeIdle()
 	defer a.end()
 
 	res, err := f.rt.RoundTrip(a.out)
@@ -88,6 +94,18 @@ func (f *transportForwarder) Forward(w http.ResponseWriter, r *http.Request, x *
 		return a.failed(fmt.Errorf("answered with the status %d", res.StatusCode))
 	}
 	return a.relay(res)
+}
+
+// closeIdle closes what a request has left behind after the cleanup: a server of
+// before takes requests until its listener is closed.
+func (f *transportForwarder) closeIdle() {
+	select {
+	case <-f.retired:
+		if t, ok := f.rt.(*reverseproxy.HTTPTransport); ok {
+			t.Transport.CloseIdleConnections() // those too that become idle only now
+		}
+	default:
+	}
 }
 
 // attempt is one call of Forward.

@@ -259,3 +259,21 @@ func TestForwardLeavesTheRequestItWasGivenAlone(t *testing.T) {
 		equal(t, k, strings.Join(after[k], "|"), strings.Join(before[k], "|"))
 	}
 }
+
+func TestForwardLeavesNoConnectionInATransportThatWasCleanedUpBefore(t *testing.T) {
+	closed := make(chan error, 1)
+	addr := rawUpstream(t, func(c net.Conn, br *bufio.Reader) {
+		readHead(br)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		_, err := br.ReadByte()
+		closed <- err
+	})
+	tr, retired := transport(t, nil), make(chan struct{})
+	fw, err := newTransportForwarder(tr, forwardOptions{Retired: retired})
+	must(t, err)
+	f := newFront(t, fw, addr).start(t, frontH1)
+	close(retired)
+	must(t, tr.Cleanup())
+	equal(t, "body", readAll(t, get(t, f, "/").Body), "ok")
+	equal(t, "end of the connection", receive(t, closed), io.EOF)
+}

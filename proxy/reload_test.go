@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -61,12 +63,16 @@ func echo(t *testing.T, c *websocket.Conn, message string) {
 	equal(t, "echo", string(got), message)
 }
 
+// webSocket opens a WebSocket, and again where ask would ask again.
 func (h *house) webSocket() *websocket.Conn {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
 	defer cancel()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	c, _, err := websocket.Dial(ctx, "ws://"+h.http+"/ws", &websocket.DialOptions{HTTPClient: client})
+	options := &websocket.DialOptions{HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
+	c, _, err := websocket.Dial(ctx, "ws://"+h.http+"/ws", options)
+	for errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		c, _, err = websocket.Dial(ctx, "ws://"+h.http+"/ws", options)
+	}
 	must(h.t, err)
 	h.t.Cleanup(func() { c.CloseNow() })
 	return c

@@ -142,6 +142,7 @@ const (
 	unreplayedAttempts   unreplayed = "attempts"
 	unreplayedBudget     unreplayed = "budget"
 	unreplayedNoUpstream unreplayed = "no_upstream"
+	unreplayedClient     unreplayed = "client"
 )
 
 var unreplayedTexts = map[unreplayed]string{
@@ -154,6 +155,7 @@ var unreplayedTexts = map[unreplayed]string{
 	unreplayedAttempts:   "it was tried as often as allowed",
 	unreplayedBudget:     "the retry budget is spent",
 	unreplayedNoUpstream: "there is no other upstream",
+	unreplayedClient:     "its body broke off",
 }
 
 // whyNot is why again refuses a request that failed as it did.
@@ -175,6 +177,8 @@ func (t *trip) whyNot(r *http.Request, failed *AttemptError) unreplayed {
 		return unreplayedFull
 	case errors.Is(why, spool.ErrDisk), errors.Is(why, errUnkept):
 		return unreplayedDisk
+	case why == nil && t.upload.failure() != nil:
+		return unreplayedClient
 	}
 	return unreplayedTooLarge
 }

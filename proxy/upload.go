@@ -30,7 +30,7 @@ type upload struct {
 	lost     error                 // guarded by mu; why no more is kept; nil: it is
 	stored   int64                 // guarded by mu; bytes in keep
 	total    int64                 // guarded by mu; bytes read of src
-	tail     []byte                // guarded by mu; the last of them, in buf
+	tail     []byte                // guarded by mu; the last of them, in buf; empty: all are in keep
 	buf      *[copyBufferSize]byte // guarded by mu, but written by fill; nil: not needed now
 	err      error                 // guarded by mu; how src ended, io.EOF too
 	begun    bool                  // guarded by mu; src was read
@@ -176,6 +176,9 @@ func (u *upload) fill() {
 		}
 	}
 	u.filling = false
+	if u.lost == nil && u.completeLocked() {
+		u.freeTailLocked() // which is kept too, where it counts
+	}
 	u.dropLocked()
 	if u.released {
 		u.freeLocked()

@@ -46,6 +46,8 @@ func (r *uploadReader) copyLocked(p []byte) (n int, err error) {
 	u := r.u
 	if tail := u.total - int64(len(u.tail)); r.off >= tail {
 		n = copy(p, u.tail[r.off-tail:])
+	} else if u.keep == nil {
+		return 0, u.lost // as it said before
 	} else {
 		keep, off := u.keep, r.off
 		p = p[:min(int64(len(p)), tail-off)]
