@@ -167,3 +167,11 @@ func TestOthersHearOfAMoveBeforeItsCommandIsAnswered(t *testing.T) {
 	expect(switcher.All(blue))
 	b.store.failWith(nil)
 }
+
+func TestAProcessFollowsFromTheMomentItHasHandedOver(t *testing.T) {
+	for range 500 {
+		b := newBed(t, switcher.Config{}, "app")
+		b.must(b.HandOver(t.Context(), func() error { return nil }))
+		b.must(b.Follow([]switcher.Followed{{Service: "app", Generation: 2, Active: green, Split: switcher.All(green)}}))
+	}
+}
