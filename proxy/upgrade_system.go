@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/caddyserver/caddy/v2"
@@ -56,4 +57,21 @@ func notifyMainPid(pid int) {
 	}
 	defer conn.Close()
 	_, _ = fmt.Fprintf(conn, "MAINPID=%d", pid) // who does not listen is no systemd
+}
+
+// restorePidFile writes this process's pid where it was told to by args, over
+// that of one that did not take over.
+func restorePidFile(args []string) error {
+	path := ""
+	for i, arg := range args {
+		if value, joined := strings.CutPrefix(arg, "--pidfile="); joined {
+			path = value
+		} else if arg == "--pidfile" && i+1 < len(args) {
+			path = args[i+1]
+		}
+	}
+	if path == "" {
+		return nil
+	}
+	return caddy.PIDFile(path)
 }
