@@ -26,8 +26,11 @@ func newConn(f *os.File) (*Conn, error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	return &Conn{conn: c, in: bufio.NewReaderSize(c, 64<<10)}, nil
+	return NewConn(c), nil
 }
+
+// NewConn returns a conversation over c.
+func NewConn(c net.Conn) *Conn { return &Conn{conn: c, in: bufio.NewReaderSize(c, 64<<10)} }
 
 // pair returns one end, and the other as a file for a new process.
 func pair() (*Conn, *os.File, error) {
