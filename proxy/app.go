@@ -107,7 +107,7 @@ func (app *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	app.events = events.(*caddyevents.App)
-	if err := app.events.On("stopping", lastWill{app}); err != nil {
+	if err := errors.Join(app.events.On("started", debut{app}), app.events.On("stopping", lastWill{app})); err != nil {
 		return err
 	}
 	if app.runtime, err = loadRuntime(); err != nil {

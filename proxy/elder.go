@@ -1,16 +1,15 @@
 package proxy
 
 import (
-	"cmp"
 	"errors"
-	"slices"
+	"maps"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/greenroom-proxy/greenroom/internal/handover"
 	"github.com/greenroom-proxy/greenroom/switcher"
-	"github.com/greenroom-proxy/greenroom/switcher/control"
 )
 
 // elder is a process that has handed over to this one and still has streams: its
@@ -18,13 +17,31 @@ import (
 type elder struct {
 	pid    int
 	report atomic.Pointer[elderReport] // never nil
+	began  atomic.Bool                 // it has handed over, and answers
 
-	mu   sync.Mutex // a call and its answer
-	conn *handover.Conn
+	// turn holds one value, for whoever makes a call; none until it began.
+	turn chan struct{}
+	conn *handover.Conn // of whoever has the turn, as owed
+	owed int            // answers to calls that nobody waits for any more
 
 	due sync.Mutex
 	// drains whose deadlines it is to look at. Guarded by due.
 	drains map[post]switcher.Drain
+	// moved is what it is still to be told; unsure are the services of which it
+	// is not known that it has followed. Guarded by due.
+	moved  map[string]switcher.Followed
+	unsure map[string]bool
+}
+
+// newElder is one that is about to hand over: it counts, and is not called before
+// begin.
+func newElder(pid int, conn *handover.Conn, first *elderReport) *elder {
+	e := &elder{
+		pid: pid, conn: conn, turn: make(chan struct{}, 1),
+		drains: make(map[post]switcher.Drain), moved: make(map[string]switcher.Followed), unsure: make(map[string]bool),
+	}
+	e.report.Store(first)
+	return e
 }
 
 // elderCall is what an elder is asked or told. The zero value asks for no more
@@ -86,186 +103,100 @@ const (
 	elderPatience = 5 * time.Second
 )
 
-// call asks the elder. An answer is also its latest report.
+// errSlow is of an elder that has not answered in time; it may yet.
+var errSlow = errors.New("the process before does not answer in time")
+
+// begin has the elder answer from now on; it is told first what has been moved
+// since it handed over.
+func (e *elder) begin() error {
+	e.began.Store(true)
+	defer func() { e.turn <- struct{}{} }()
+	_, err := e.ask(elderCall{}, time.Now().Add(elderPatience))
+	return err
+}
+
+// call asks the elder, and tells it what it is still to follow. An answer is also
+// its latest report. An error without an answer that is not errSlow is the end of
+// the elder.
 func (e *elder) call(c elderCall, patience time.Duration) (*elderReport, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.conn.Send(c, patience); err != nil {
-		return nil, err
+	until := time.Now().Add(patience)
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-e.turn:
+	case <-timer.C:
+		return nil, errSlow
 	}
+	defer func() { e.turn <- struct{}{} }()
+	return e.ask(c, until)
+}
+
+// ask is call of whoever has the turn.
+func (e *elder) ask(c elderCall, until time.Time) (*elderReport, error) {
+	for ; e.owed > 0; e.owed-- {
+		if err := e.hear(new(elderReport), until); err != nil {
+			return nil, err
+		}
+	}
+	e.due.Lock()
+	for name, f := range e.moved {
+		c.Follow = append(c.Follow, f)
+		delete(e.moved, name)
+	}
+	e.due.Unlock()
+	if err := e.conn.Send(c, elderPatience); err != nil {
+		return nil, errors.Join(err, e.conn.Close()) // it has heard half of it
+	}
+	e.owed++
 	r := new(elderReport)
-	if err := e.conn.Receive(r, patience); err != nil {
-		_ = e.conn.Close() // what it says next would answer another call
+	if err := e.hear(r, until); err != nil {
 		return nil, err
 	}
+	e.owed--
 	e.report.Store(r)
 	if r.Error != "" {
 		return r, errors.New(r.Error)
 	}
+	e.due.Lock()
+	defer e.due.Unlock()
+	maps.DeleteFunc(e.unsure, func(name string, _ bool) bool { _, more := e.moved[name]; return !more })
 	return r, nil
 }
 
-// elders are those that are left, the latest first.
-type elders struct {
-	mu   sync.Mutex
-	list []*elder // guarded by mu; replaced, not edited
-}
-
-func (es *elders) all() []*elder {
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	return es.list
-}
-
-func (es *elders) add(e *elder) {
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	es.list = append([]*elder{e}, es.list...)
-}
-
-func (es *elders) drop(e *elder) {
-	_ = e.conn.Close()
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	es.list = slices.DeleteFunc(slices.Clone(es.list), func(other *elder) bool { return other == e })
-}
-
-// follow watches over an elder until it has ended.
-func (es *elders) follow(e *elder) {
-	defer es.drop(e)
-	for {
-		e.due.Lock()
-		var c elderCall
-		for at, d := range e.drains {
-			c.Drains = append(c.Drains, elderDrain{at.service, d})
-		}
-		e.due.Unlock()
-		if _, err := e.call(c, elderPatience); err != nil {
-			return
-		}
-		time.Sleep(elderEvery)
-	}
-}
-
-// tell has all follow what has been moved.
-func (es *elders) tell(moved []switcher.Followed) (failed error) {
-	for _, e := range es.all() {
-		if _, err := e.call(elderCall{Follow: moved}, followPatience); err != nil {
-			failed = errors.Join(failed, err)
-		}
-	}
-	return failed
-}
-
-func (es *elders) inflight(service string, c switcher.Color) (n int64) {
-	for _, e := range es.all() {
-		n += e.report.Load().of(service, c).Inflight
-	}
-	return n
-}
-
-// drain has all end what is past its deadline. It does not wait for them: ended
-// is what they had said last.
-func (es *elders) drain(service string, d switcher.Drain) (ended int) {
-	for _, e := range es.all() {
-		e.due.Lock()
-		if e.drains == nil {
-			e.drains = make(map[post]switcher.Drain)
-		}
-		e.drains[post{service, d.Color}] = d
-		e.due.Unlock()
-		ended += e.report.Load().of(service, d.Color).Evicted
-	}
-	return ended
-}
-
-// counts adds what all have to what this process has.
-func (es *elders) counts(service string, c switcher.Color, own []switcher.StreamCount) []switcher.StreamCount {
-	for _, e := range es.all() {
-		for _, theirs := range e.report.Load().of(service, c).Streams {
-			i := slices.IndexFunc(own, func(k switcher.StreamCount) bool { return k.Kind == theirs.Kind })
-			if i < 0 {
-				own = append(own, theirs)
-				continue
-			}
-			own[i].Count += theirs.Count
-			own[i].Ending += theirs.Ending
-			if theirs.Oldest.Before(own[i].Oldest) {
-				own[i].Oldest = theirs.Oldest
-			}
-			if theirs.ETA.IsZero() || !own[i].ETA.IsZero() && theirs.ETA.After(own[i].ETA) {
-				own[i].ETA = theirs.ETA
-			}
-		}
-	}
-	slices.SortFunc(own, func(a, b switcher.StreamCount) int { return cmp.Compare(a.Kind, b.Kind) })
-	return own
-}
-
-// streams puts theirs into a page of this process's own. The numbers of streams
-// grow from process to process, so that one order holds for all.
-func (es *elders) streams(service string, q switcher.StreamQuery, own switcher.StreamPage) (switcher.StreamPage, error) {
-	all := es.all()
-	if len(all) == 0 {
-		return own, nil
-	}
-	more := own.Next != ""
-	for _, e := range all {
-		r, err := e.call(elderCall{Streams: &elderQuery{service, q}}, elderPatience)
-		if err != nil {
-			continue // it has ended, and its streams with it
-		}
-		if r.Page != nil {
-			own.Streams = append(own.Streams, r.Page.Streams...)
-			own.Total += r.Page.Total
-			more = more || r.Page.Next != ""
-		}
-	}
-	slices.SortFunc(own.Streams, func(a, b switcher.Stream) int { return cmp.Compare(numberOf(a.ID), numberOf(b.ID)) })
-	own.Next = ""
-	if limit := q.PageLimit(); len(own.Streams) > limit {
-		own.Streams, more = own.Streams[:limit], true
-	}
-	if more && len(own.Streams) > 0 {
-		own.Next = own.Streams[len(own.Streams)-1].ID
-	}
-	return own, nil
-}
-
-// evict asks streams of all to end, and returns how many.
-func (es *elders) evict(req elderEvict) (n int) {
-	for _, e := range es.all() {
-		if r, err := e.call(elderCall{Evict: &req}, elderPatience); err == nil {
-			n += r.Evicted
-		}
-	}
-	return n
-}
-
-// leave has all end within a time.
-func (es *elders) leave(within time.Duration) {
-	for _, e := range es.all() {
-		_, _ = e.call(elderCall{Leave: max(within, time.Millisecond)}, followPatience) // else it has ended
-	}
-}
-
-func (es *elders) views() (views []control.ElderView) {
-	for _, e := range es.all() {
-		v := control.ElderView{Pid: e.pid}
-		for _, under := range e.report.Load().Under {
-			v.Inflight += under.Blue.Inflight + under.Green.Inflight
-		}
-		views = append(views, v)
-	}
-	return views
-}
-
-// listening returns one that may still accept connections.
-func (es *elders) listening() *elder {
-	for _, e := range es.all() {
-		if e.report.Load().Listening {
-			return e
-		}
+func (e *elder) hear(r *elderReport, until time.Time) error {
+	err := e.conn.Receive(r, max(time.Until(until), time.Millisecond))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errSlow
+	case err != nil:
+		return errors.Join(err, e.conn.Close())
 	}
 	return nil
+}
+
+// moves notes what the elder is to follow. A color that has traffic again, or whose
+// drain is over, has no deadlines any more.
+func (e *elder) moves(moved []switcher.Followed) {
+	e.due.Lock()
+	defer e.due.Unlock()
+	for _, f := range moved {
+		e.moved[f.Service], e.unsure[f.Service] = f, true
+		for _, c := range switcher.Colors {
+			if f.Phase != switcher.Draining || f.Split.Weight(c) > 0 {
+				delete(e.drains, post{f.Service, c})
+			}
+		}
+	}
+}
+
+// inflight is what the elder has of a color. One of which it is not known that it
+// has followed may have something more.
+func (e *elder) inflight(service string, c switcher.Color) int64 {
+	e.due.Lock()
+	defer e.due.Unlock()
+	n := e.report.Load().of(service, c).Inflight
+	if e.unsure[service] {
+		n++
+	}
+	return n
 }

@@ -24,8 +24,10 @@ type leaving struct {
 // within makes all end in so much time, or sooner if that was due.
 func (l *leaving) within(d time.Duration) {
 	until := time.Now().Add(d).UnixNano()
-	if was := l.until.Load(); was == 0 || until < was {
-		l.until.Store(until)
+	for was := l.until.Load(); was == 0 || until < was; was = l.until.Load() {
+		if l.until.CompareAndSwap(was, until) {
+			return
+		}
 	}
 }
 

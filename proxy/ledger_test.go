@@ -147,3 +147,49 @@ func TestAStreamCostsLessThanAKibibyte(t *testing.T) {
 	}
 	t.Logf("an entry has %d bytes, a tunnel's lanes %d", unsafe.Sizeof(entry{}), unsafe.Sizeof(lanes{}))
 }
+
+func TestNumbersGoOnAboveThoseOfTheProcessBefore(t *testing.T) {
+	_, s := stage(t)
+	old, next := new(ledger), new(ledger)
+	var last uint64
+	for range 1000 {
+		e := enter(t, old, s, false)
+		defer e.close()
+		last = max(last, e.number)
+	}
+	highest := old.highest()
+	if highest <= last {
+		t.Errorf("highest is %d, and there was %d", highest, last)
+	}
+	offered := highest + lastNumbers
+	next.beginAt(offered)
+	next.beginAt(5) // never back
+	first, late := enter(t, next, s, false), enter(t, old, s, false)
+	defer first.close()
+	defer late.close()
+	if first.number <= offered {
+		t.Errorf("the new process began at %d, and was offered %d", first.number, offered)
+	}
+	if late.number > offered {
+		t.Errorf("what comes late to the old process got %d, and the new one began at %d", late.number, offered)
+	}
+	if fresh := new(ledger).highest(); fresh == 0 || fresh > 1000 {
+		t.Errorf("highest of an empty ledger: %d", fresh)
+	}
+}
+
+func TestPostsAreTheServicesAndColorsThatHaveExchanges(t *testing.T) {
+	_, s := stage(t)
+	l := new(ledger)
+	equal(t, "of an empty ledger", len(l.posts()), 0)
+	for range 3 {
+		defer enter(t, l, s, false).close()
+	}
+	gone := enter(t, l, s, true)
+	equal(t, "on green", l.posts()[post{"app", switcher.Green}], 1)
+	gone.close()
+	posts := l.posts()
+	if len(posts) != 1 || posts[post{"app", switcher.Blue}] != 3 {
+		t.Errorf("got %v", posts)
+	}
+}

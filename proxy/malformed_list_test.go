@@ -141,6 +141,9 @@ var caddyfileMistakes = []mistake{
 }
 
 var siteMistakes = []mistake{
+	{"readiness of an unknown service", "greenroom_ready app nope", []string{`greenroom_ready "nope"`, "no such service", "app"}},
+	{"readiness with a block", "greenroom_ready {\n\tapp\n}", []string{"greenroom_ready", "unexpected block"}},
+	{"readiness with a matcher of a name that is none", "greenroom_ready @none app", []string{"@none"}},
 	{"service that there is not", "blue_green ap", []string{`blue_green "ap"`, "no such service", "app"}},
 	{"blue_green without a service", "blue_green", []string{"Caddyfile:", "blue_green: want the name of one service"}},
 	{"blue_green with two services", "blue_green app app", []string{"Caddyfile:", "blue_green: want the name of one service"}},

@@ -17,7 +17,9 @@ import (
 func init() {
 	caddy.RegisterModule(Ready{})
 	httpcaddyfile.RegisterHandlerDirective("greenroom_ready", parseReady)
-	httpcaddyfile.RegisterDirectiveOrder("greenroom_ready", httpcaddyfile.Before, "reverse_proxy")
+	// Before blue_green and reverse_proxy, which serve all of a site where they have
+	// no matcher.
+	httpcaddyfile.RegisterDirectiveOrder("greenroom_ready", httpcaddyfile.Before, "metrics")
 }
 
 // Ready answers a load balancer that asks whether this edge is to get traffic: 200,

@@ -125,8 +125,7 @@ func (rt *runtime) start(app *App) error {
 	}
 	err := rt.ready(app)
 	switch {
-	case err == nil && rt.standsIn:
-		go rt.standIn(app)
+	case err == nil && rt.standsIn: // until all of the config has started: see debut
 	case err == nil && first:
 		rt.takeControl(app.plane)
 		rt.takeFleet(app)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/greenroom-proxy/greenroom/internal/handover"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/file"
@@ -33,6 +35,21 @@ func (understudy) Save(context.Context, switcher.State) error {
 
 func (understudy) Close() error { return nil }
 
+// debut is told when all apps of a config have started, the HTTP server among them:
+// before, there may be no listener yet, and there may never be.
+type debut struct{ app *App }
+
+// Handle implements caddyevents.Handler.
+func (d debut) Handle(context.Context, caddy.Event) error {
+	rt := d.app.runtime
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if rt.standsIn {
+		go rt.standIn(d.app)
+	}
+	return nil
+}
+
 // standIn takes over from the process that has started this one, as soon as this
 // one can serve as well.
 func (rt *runtime) standIn(app *App) {
@@ -42,8 +59,9 @@ func (rt *runtime) standIn(app *App) {
 	}
 	rt.log.Error("this process cannot take over, and ends", "error", err)
 	rt.mu.Lock()
-	rt.leaveFleet()
-	rt.closeControl() // which removes the socket
+	if app.plane != nil {
+		_ = rt.dropControl(app.plane) // which removes the socket; the end of this process does the rest
+	}
 	rt.mu.Unlock()
 	_ = rt.predecessor.Send(taken{Error: err.Error()}, takePatience) // it sees the end, too
 	os.Exit(1)
@@ -58,8 +76,8 @@ func (rt *runtime) takeOver(app *App) error {
 	if err := old.Receive(&o, takePatience); err != nil {
 		return fmt.Errorf("the process before has offered nothing: %w", err)
 	}
-	e := &elder{pid: os.Getppid(), conn: old.Conn}
-	e.report.Store(&o.Report)
+	o.Report.Listening = true // until it says otherwise
+	e := newElder(os.Getppid(), old.Conn, &o.Report)
 	rt.ledger.beginAt(o.Highest)
 	if err := rt.adopt(app, old.Inherited, e); err != nil {
 		return err
@@ -85,10 +103,14 @@ func (rt *runtime) takeOver(app *App) error {
 		rt.log.Warn("the process before has ended, and its streams with it", "error", err)
 		handover.Release(sockets)
 		rt.elders.drop(e)
-		return nil
+	} else {
+		if err := e.begin(); err != nil {
+			rt.log.Warn("the process before does not answer", "error", err)
+		}
+		go rt.elders.follow(e)
 	}
+	rt.takeCommand(app)
 	rt.log.Info("this process has taken over", "from", e.pid)
-	go rt.elders.follow(e)
 	return nil
 }
 
@@ -114,7 +136,9 @@ func (rt *runtime) rehearsed(app *App) bool {
 	})
 }
 
-// adopt makes this process the owner of all that the one before had.
+// adopt makes this process the owner of all that the one before had. Nobody's
+// commands are heard yet: that one may still refuse to go, and would not know of
+// them.
 func (rt *runtime) adopt(app *App, lock *os.File, e *elder) error {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
@@ -130,8 +154,14 @@ func (rt *runtime) adopt(app *App, lock *os.File, e *elder) error {
 	if app.plane, err = rt.openControl(app.Control); err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
+	return nil
+}
+
+// takeCommand has this process be moved from now on.
+func (rt *runtime) takeCommand(app *App) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
 	rt.takeControl(app.plane)
 	rt.takeFleet(app)
 	rt.standsIn = false
-	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/greenroom-proxy/greenroom/internal/handover"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
@@ -47,6 +49,10 @@ type (
 	goodbye struct{}
 )
 
+// lastNumbers is how many numbers the old process keeps for streams that begin in
+// it after the offer, so that no two streams have one id.
+const lastNumbers = 1 << 24
+
 // How long the two wait for each other.
 const (
 	readyPatience = time.Minute
@@ -59,6 +65,9 @@ const (
 	lastHandshake = 4 * time.Second
 	lastAccept    = time.Minute
 	acceptsStep   = 50 * time.Millisecond
+	// firstRequest is how long a connection may take to send its first request;
+	// net/http takes one for idle after that, too.
+	firstRequest = 6 * time.Second
 )
 
 // Process implements control.Process.
@@ -77,10 +86,16 @@ func (rt *runtime) Upgrade(context.Context) error {
 		return fmt.Errorf("%w: an upgrade needs Linux", switcher.ErrRefused)
 	case os.Getpid() == 1:
 		return fmt.Errorf("%w: process 1 of a container cannot be replaced in it: start the new version beside it", switcher.ErrRefused)
+	case rt.leaving.Load() != nil:
+		return fmt.Errorf("%w: this process ends", switcher.ErrConflict)
 	case e != nil:
 		return fmt.Errorf("%w: process %d, which was here before, still accepts what had come to it: try again in a few seconds", switcher.ErrConflict, e.pid)
 	}
-	rt.mu.Lock()
+	// Whoever has the lock may wait for this command to end, as when it closes the
+	// control socket.
+	if !rt.mu.TryLock() {
+		return fmt.Errorf("%w: a config is being loaded, or the process replaced: try again", switcher.ErrConflict)
+	}
 	defer rt.mu.Unlock()
 	disk, owned := rt.disk.(*file.Store)
 	if pid := rt.upgrade.successor.Load(); pid != 0 {
@@ -126,7 +141,21 @@ func (rt *runtime) giveWay(s *handover.Successor, sockets []handover.Socket) {
 		return
 	}
 	_ = s.Close()
-	if errors.Is(err, io.EOF) {
+	s.Kill()
+	handover.Release(sockets)
+	if err := restorePidFile(os.Args); err != nil {
+		rt.log.Warn("the file with this process's pid", "error", err)
+	}
+	rt.upgrade.failed.Store(fmt.Sprintf("process %d did not take over: %s", s.Pid, err))
+	rt.upgrade.successor.Store(0)
+	rt.log.Error("the upgrade did not happen; this process goes on", "pid", s.Pid, "error", err)
+}
+
+// dismiss ends a process that does not take over because of err, and what it
+// holds with it. One that has hung up is ending, and its end says more than err.
+func dismiss(s *handover.Successor, err error) error {
+	_ = s.Close()
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 		select {
 		case <-s.Exited():
 			err = fmt.Errorf("it has ended, %s; the log says why", s.State())
@@ -134,10 +163,7 @@ func (rt *runtime) giveWay(s *handover.Successor, sockets []handover.Socket) {
 		}
 	}
 	s.Kill()
-	handover.Release(sockets)
-	rt.upgrade.failed.Store(fmt.Sprintf("process %d did not take over: %s", s.Pid, err))
-	rt.upgrade.successor.Store(0)
-	rt.log.Error("the upgrade did not happen; this process goes on", "pid", s.Pid, "error", err)
+	return err
 }
 
 // handOver gives the successor all that only one process can have. On an error
@@ -145,7 +171,7 @@ func (rt *runtime) giveWay(s *handover.Successor, sockets []handover.Socket) {
 func (rt *runtime) handOver(s *handover.Successor, sockets []handover.Socket) error {
 	var r ready
 	if err := s.Receive(&r, readyPatience); err != nil {
-		return fmt.Errorf("waiting until it is ready, at most %s: %w", readyPatience, err)
+		return fmt.Errorf("waiting until it is ready, at most %s: %w", readyPatience, dismiss(s, err))
 	}
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
@@ -156,7 +182,7 @@ func (rt *runtime) handOver(s *handover.Successor, sockets []handover.Socket) er
 	rt.leaveFleet()
 	rt.closeControl()
 	err := rt.switcher.HandOver(context.Background(), func() error {
-		o := offer{Sockets: handover.Count(sockets), Highest: rt.ledger.highest(), Report: *rt.answerElder(elderCall{})}
+		o := offer{Sockets: handover.Count(sockets), Highest: rt.ledger.highest() + lastNumbers, Report: *rt.answerElder(elderCall{})}
 		if err := s.Send(o, takePatience); err != nil {
 			return err
 		}
@@ -174,8 +200,9 @@ func (rt *runtime) handOver(s *handover.Successor, sockets []handover.Socket) er
 		_ = s.Send(goodbye{}, takePatience) // it has taken over, and may have ended since
 		return nil
 	}
-	if !errors.Is(err, io.EOF) {
-		s.Kill() // it may hold the control socket until it has ended
+	err = dismiss(s, err) // it may hold the control socket until it has ended
+	if err := rt.disk.(*file.Store).Reclaim(); err != nil {
+		rt.log.Warn("the state directory", "error", err)
 	}
 	plane, reopened := rt.openControl(app.Control)
 	if reopened != nil {
@@ -192,6 +219,8 @@ func (rt *runtime) fit(r *ready) error {
 	switch {
 	case r.Error != "":
 		return errors.New(r.Error)
+	case rt.leaving.Load() != nil:
+		return errors.New("this process has been asked to end")
 	case len(rt.apps) != 1:
 		return errors.New("a config is being loaded meanwhile")
 	case r.StateDir != rt.stateDir:
@@ -215,20 +244,29 @@ func (rt *runtime) fit(r *ready) error {
 // becomeElder serves what is left here until it has ended by itself or by the
 // drains of the process that has taken over, and then ends this one.
 func (rt *runtime) becomeElder(s *handover.Successor, sockets []handover.Socket) {
+	app := rt.inForce.Load()
+	if app == nil {
+		return // Caddy is ending this process
+	}
 	rt.log.Info("process "+fmt.Sprint(s.Pid)+" has taken over; this one ends with its last stream", "pid", s.Pid)
 	notifyMainPid(s.Pid)
 	hurry := make(chan os.Signal, 1)
 	signal.Reset(syscall.SIGTERM, os.Interrupt) // Caddy would end at once
 	signal.Notify(hurry, syscall.SIGTERM, os.Interrupt)
-	app := rt.inForce.Load()
 	l := rt.leave(app, 0)
 	app.lingers()
 	rt.accepting.Store(true)
 	go rt.serveElder(s)
 	go func() {
 		acceptLast(sockets)
-		stopListening()
+		for _, s := range sockets {
+			_ = handover.Quiet(s) // it is closed already
+		}
 		rt.accepting.Store(false)
+		// What was accepted may not have sent its first request yet, as in a TLS
+		// handshake over a long way: net/http drops that once it shuts down.
+		time.Sleep(firstRequest)
+		_ = caddy.Stop() // says in the log what fails
 	}()
 	// Other handlers of Caddy have requests, too.
 	for rt.accepting.Load() || !rt.ledger.empty() || len(rt.elders.all()) > 0 || handover.Serving(sockets) {
@@ -257,73 +295,6 @@ func acceptLast(sockets []handover.Socket) {
 			return
 		}
 	}
-}
-
-// serveElder answers the process that has taken over.
-func (rt *runtime) serveElder(s *handover.Successor) {
-	for {
-		var c elderCall
-		if s.Receive(&c, 0) != nil {
-			return // it has ended; what is here goes on
-		}
-		if s.Send(rt.answerElder(c), elderPatience) != nil {
-			return
-		}
-	}
-}
-
-func (rt *runtime) answerElder(c elderCall) *elderReport {
-	r := new(elderReport)
-	if len(c.Follow) > 0 {
-		err := rt.switcher.Follow(c.Follow)
-		if err = errors.Join(err, rt.elders.tell(c.Follow)); err != nil {
-			r.Error = err.Error()
-		}
-	}
-	for _, d := range c.Drains {
-		rt.evict(d.Service, d.Drain)
-	}
-	if q := c.Streams; q != nil {
-		page, err := rt.elders.streams(q.Service, q.Query, rt.ledger.streams(q.Service, q.Query, time.Now()))
-		if err == nil {
-			r.Page = &page
-		}
-	}
-	if c.Evict != nil {
-		r.Evicted = rt.evictChosen(*c.Evict)
-	}
-	if l := rt.leaving.Load(); c.Leave > 0 && l != nil {
-		l.within(c.Leave)
-		rt.elders.leave(c.Leave)
-	}
-	r.Listening, r.Under = rt.accepting.Load(), rt.under()
-	return r
-}
-
-// under is what this process and those before it have under way.
-func (rt *runtime) under() map[string]switcher.PerColor[elderColor] {
-	under := make(map[string]switcher.PerColor[elderColor])
-	add := func(service string) {
-		if _, done := under[service]; done {
-			return
-		}
-		var both switcher.PerColor[elderColor]
-		for _, c := range switcher.Colors {
-			*both.At(c) = elderColor{
-				Inflight: rt.switcher.Service(service).Inflight(c) + rt.elders.inflight(service, c),
-				Streams:  rt.counts(service, c, time.Now()),
-				Evicted:  rt.usher.endedOf(post{service, c}),
-			}
-		}
-		under[service] = both
-	}
-	for at := range rt.ledger.posts() {
-		add(at.service)
-	}
-	for _, name := range rt.switcher.Names() {
-		add(name)
-	}
-	return under
 }
 
 var _ control.Process = (*runtime)(nil)

@@ -6,25 +6,11 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/greenroom-proxy/greenroom/internal/handover"
 )
-
-// stopListening closes what this process listens on. Streams go on, as they do
-// when a reload takes their server out of the config.
-func stopListening() {
-	_ = caddy.Stop()                     // says in the log what fails
-	sockets, err := handover.Listening() // Caddy's admin endpoint ends with the process only
-	if err != nil {
-		return
-	}
-	for _, s := range sockets {
-		_ = handover.Quiet(s) // it is closed already
-	}
-}
 
 // obeySignals has SIGUSR2 begin an upgrade.
 func (rt *runtime) obeySignals(ctx context.Context) {
@@ -56,4 +42,21 @@ func notifyMainPid(pid int) {
 	}
 	defer conn.Close()
 	_, _ = fmt.Fprintf(conn, "MAINPID=%d", pid) // who does not listen is no systemd
+}
+
+// restorePidFile writes this process's pid where it was told to by args, over
+// that of one that did not take over.
+func restorePidFile(args []string) error {
+	path := ""
+	for i, arg := range args {
+		if value, joined := strings.CutPrefix(arg, "--pidfile="); joined {
+			path = value
+		} else if arg == "--pidfile" && i+1 < len(args) {
+			path = args[i+1]
+		}
+	}
+	if path == "" {
+		return nil
+	}
+	return caddy.PIDFile(path)
 }

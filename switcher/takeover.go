@@ -3,6 +3,7 @@ package switcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 )
 
@@ -40,9 +41,9 @@ func (s *Switcher) TakeOver(ctx context.Context) error {
 }
 
 // HandOver gives the state to another process: give runs while no move can begin
-// or go on. If it returns nil the Switcher has no say any more: Run returns, and
-// the tables in force stay, but for what Follow changes. Else all goes on as if
-// nothing had been.
+// or go on, and what is served is in the Store. If it returns nil the Switcher has
+// no say any more: Run returns, and the tables in force stay, but for what Follow
+// changes. Else all goes on as if nothing had been.
 func (s *Switcher) HandOver(ctx context.Context, give func() error) error {
 	var err error
 	closed := s.do(ctx, func() {
@@ -50,11 +51,20 @@ func (s *Switcher) HandOver(ctx context.Context, give func() error) error {
 			err = errors.New("the state store has not finished an earlier write")
 			return
 		}
+		// The other one goes by what it reads: a rollback that went through while
+		// the Store failed, and services that have never moved.
+		if err = s.save(nil, false); err != nil {
+			return
+		}
 		if err = give(); err == nil {
 			s.ceded = true
 		}
 	})
-	return errors.Join(closed, err)
+	if err := errors.Join(closed, err); err != nil {
+		return err
+	}
+	<-s.stopped // from here on Follow works
+	return nil
 }
 
 // Followed is what the process that owns the state has moved.
@@ -76,8 +86,8 @@ func (s *Switcher) Follow(moved []Followed) error {
 		return errors.New("this process owns its state and follows nobody")
 	}
 	for _, f := range moved {
-		if err := f.Split.Validate(); err != nil {
-			return err
+		if err := f.Split.Validate(); err != nil || !f.Active.Valid() {
+			return errors.Join(err, fmt.Errorf("service %q: active %s, %s", f.Service, f.Active, f.Split))
 		}
 	}
 	s.mu.RLock()

@@ -56,7 +56,7 @@ func upgrade(ctx context.Context, s *session, reason string) (report, error) {
 		now, err := s.edge.Process(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return report{}, fmt.Errorf("process %d has not taken over yet: %w", before.Successor, errors.Join(ctx.Err(), err))
+			return report{}, unawaited(ctx, before.Successor)
 		case err != nil: // the socket changes hands
 		case now.Pid != before.Pid:
 			doc := upgraded{before.Pid, now}
@@ -72,6 +72,18 @@ func upgrade(ctx context.Context, s *session, reason string) (report, error) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// unawaited is the end of a wait for a process that may take over yet.
+func unawaited(ctx context.Context, pid int) *failure {
+	f := &failure{
+		Code: "timeout", Exit: exitTimeout, Detail: fmt.Sprintf("process %d has not taken over yet", pid),
+		Hint: "it may yet, or the edge goes on as before: see its log; --timeout waits longer",
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		f.Code, f.Exit = "interrupted", exitInterrupted
+	}
+	return f
 }
 
 func upgradedLines(u *upgraded) []line {

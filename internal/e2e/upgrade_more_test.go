@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -134,6 +135,32 @@ func TestAnUpgradeWaitsForWhatOtherHandlersServe(t *testing.T) {
 	close(gate)
 	if body := readAll(t, res); body != half+half {
 		t.Errorf("%d bytes, want %d", len(body), 2*len(half))
+	}
+	e.only(last)
+	e.stop()
+}
+
+func TestAConnectionWhoseFirstRequestComesAfterAnUpgradeIsServed(t *testing.T) {
+	blue, green := newBackend(t, saying("blue")), newBackend(t, saying("green"))
+	e := newEdge(t, fmt.Sprintf("service app {\n blue %s\n green %s\n health http /healthz\n}", blue.address, green.address))
+	e.start()
+	e.healthy()
+	conn, err := net.Dial("tcp", e.http)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	e.upgrade()
+	last := e.upgrade() // which the one before allows when it accepts nothing any more
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body := readAll(t, res); body != "blue" || !res.Close {
+		t.Errorf("%q, Connection: close %v", body, res.Close)
 	}
 	e.only(last)
 	e.stop()

@@ -15,6 +15,7 @@ import (
 type Conn struct {
 	conn net.Conn
 	in   *bufio.Reader
+	part []byte // of a document whose end has not come yet
 }
 
 // maxLine bounds one document.
@@ -25,8 +26,11 @@ func newConn(f *os.File) (*Conn, error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	return &Conn{c, bufio.NewReaderSize(c, 64<<10)}, nil
+	return NewConn(c), nil
 }
+
+// NewConn returns a conversation over c.
+func NewConn(c net.Conn) *Conn { return &Conn{conn: c, in: bufio.NewReaderSize(c, 64<<10)} }
 
 // pair returns one end, and the other as a file for a new process.
 func pair() (*Conn, *os.File, error) {
@@ -48,7 +52,8 @@ func pair() (*Conn, *os.File, error) {
 	return ours, theirs, nil
 }
 
-// Send says v. It fails if the other does not take it within patience.
+// Send says v. It fails if the other does not take it within patience; the
+// conversation is then at its end.
 func (c *Conn) Send(v any, patience time.Duration) error {
 	line, err := json.Marshal(v)
 	if err != nil {
@@ -61,7 +66,8 @@ func (c *Conn) Send(v any, patience time.Duration) error {
 	return err
 }
 
-// Receive waits for what the other says; 0 waits for as long as it lives.
+// Receive waits for what the other says; 0 waits for as long as it lives. What
+// comes after patience has ended is what the next Receive gets.
 func (c *Conn) Receive(v any, patience time.Duration) error {
 	var deadline time.Time
 	if patience > 0 {
@@ -70,17 +76,18 @@ func (c *Conn) Receive(v any, patience time.Duration) error {
 	if err := c.conn.SetReadDeadline(deadline); err != nil {
 		return err
 	}
-	var line []byte
 	for {
 		part, err := c.in.ReadSlice('\n')
-		line = append(line, part...)
+		c.part = append(c.part, part...)
 		switch {
+		case len(c.part) > maxLine:
+			return errors.New("a document of the other process is too long")
 		case err == nil:
+			line := c.part
+			c.part = nil
 			return json.Unmarshal(line, v)
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return err
-		case len(line) > maxLine:
-			return errors.New("a document of the other process is too long")
 		}
 	}
 }

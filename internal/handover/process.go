@@ -17,9 +17,10 @@ const variable = "GREENROOM_HANDOVER"
 // Successor is the new process, as the old one sees it.
 type Successor struct {
 	*Conn
-	Pid    int
-	exited chan struct{}
-	state  string // set before exited is closed
+	Pid     int
+	process *os.Process
+	exited  chan struct{}
+	state   string // set before exited is closed
 }
 
 // Start runs the program of this process anew, as it was started, from the file
@@ -49,7 +50,7 @@ func Start(inherit *os.File) (*Successor, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", program, err), conn.Close())
 	}
-	s := &Successor{Conn: conn, Pid: cmd.Process.Pid, exited: make(chan struct{})}
+	s := &Successor{Conn: conn, Pid: cmd.Process.Pid, process: cmd.Process, exited: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait() // how it ended is in its state
 		s.state = cmd.ProcessState.String()
@@ -67,11 +68,10 @@ func (s *Successor) State() string {
 	return s.state
 }
 
-// Kill ends the process, and waits until it has.
+// Kill ends the process, and waits until it has. One that has ended has lost its
+// pid, which may be another's by now: that one is left alone.
 func (s *Successor) Kill() {
-	if p, err := os.FindProcess(s.Pid); err == nil {
-		_ = p.Kill() // it has ended already
-	}
+	_ = s.process.Kill() // it has ended already
 	<-s.exited
 }
 
@@ -84,7 +84,8 @@ func successorArgs(args []string) ([]string, error) {
 		case name == "--pingback" && !joined:
 			i++
 		case name == "--pingback":
-		case args[i] == "-" && i > 0 && slices.Contains([]string{"--config", "-c"}, args[i-1]), args[i] == "--config=-":
+		case args[i] == "-" && i > 0 && slices.Contains([]string{"--config", "-c"}, args[i-1]),
+			slices.Contains([]string{"--config=-", "-c=-", "-c-"}, args[i]):
 			return nil, errors.New("the config came from standard input, which cannot be read again: start the edge with a file")
 		default:
 			kept = append(kept, args[i])

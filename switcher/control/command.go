@@ -199,6 +199,9 @@ func readRequest(w http.ResponseWriter, r *http.Request, call *call, name string
 		if len(call.base.Services) > 0 {
 			return newProblem(CodeInvalid, "\"services\": this command is of no service")
 		}
+		if call.base.IfGeneration != nil {
+			return newProblem(CodeInvalid, "\"if_generation\": this command is of no service")
+		}
 		return nil
 	}
 	others := slices.DeleteFunc(call.base.Services, func(s string) bool { return s == name })

@@ -82,6 +82,7 @@ var roleNeeded = []struct {
 	{sent{"GET", "/v1/services/app", "", ""}, RoleView},
 	{sent{"GET", "/v1/services/app/history", "", ""}, RoleView},
 	{sent{"POST", "/v1/services/app/plan", asJSON, `{"to":"green"}`}, RoleView},
+	{sent{"GET", "/v1/process", "", ""}, RoleView},
 	{sent{"POST", "/v1/services/app/drain", "", ""}, RoleDrain},
 	{sent{"POST", "/v1/services/app/hold", "", ""}, RoleDrain},
 	{sent{"POST", "/v1/services/app/cutover", asJSON, `{"to":"green"}`}, RoleFlip},
@@ -92,11 +93,13 @@ var roleNeeded = []struct {
 	{sent{"POST", "/v1/services/app/unlock", "", ""}, RoleFlip},
 	{sent{"POST", "/v1/services/app/rollback", asJSON, `{"force":false}`}, RoleFlip},
 	{sent{"POST", "/v1/services/app/rollback", asJSON, `{"force":true}`}, RoleForce},
+	{sent{"POST", "/v1/upgrade", "", ""}, RoleForce},
+	{sent{"POST", "/v1/upgrade", asJSON, `{"reason":"1.5"}`}, RoleForce},
 }
 
 func TestEachRoleMayDoItsPartAndNoMore(t *testing.T) {
 	for role := RoleNone; role <= RoleForce; role++ {
-		s := start(t, newRecorder(), Settings{Policy: allow(0, role)})
+		s, _ := startProcess(t, Settings{Policy: allow(0, role)})
 		for _, c := range roleNeeded {
 			want, code := http.StatusOK, ""
 			if role < c.role {

@@ -26,8 +26,11 @@ func (s *Store) Lock() (*os.File, error) {
 	var fd int
 	var duplicated error
 	err = raw.Control(func(from uintptr) {
-		fd, duplicated = syscall.Dup(int(from))
-		syscall.CloseOnExec(fd)
+		syscall.ForkLock.RLock() // no other child inherits it
+		defer syscall.ForkLock.RUnlock()
+		if fd, duplicated = syscall.Dup(int(from)); duplicated == nil {
+			syscall.CloseOnExec(fd)
+		}
 	})
 	if err := errors.Join(err, duplicated); err != nil {
 		return nil, fmt.Errorf("state directory %s: its lock: %w", s.dir, err)
@@ -47,6 +50,18 @@ func (s *Store) Leave() error {
 	return err
 }
 
+// Reclaim says again in the lock that the directory is this process's, after one
+// that had adopted it has ended without taking over.
+func (s *Store) Reclaim() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lock == nil {
+		return errClosed
+	}
+	s.trusted = nil // it may have written
+	return s.lock.sign()
+}
+
 // Adopt is OpenStore with a lock that was inherited. The process that it came
 // from must not write any more.
 func Adopt(dir string, inherited *os.File) (*Store, error) {
@@ -58,7 +73,7 @@ func Adopt(dir string, inherited *os.File) (*Store, error) {
 		return nil, fmt.Errorf("state directory %s: lock it: %w", dir, err)
 	}
 	if err := l.sign(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, inherited.Close())
 	}
 	return &Store{dir: dir, limit: maxDocument, lock: l, after: func(string) {}}, nil
 }

@@ -38,7 +38,10 @@ func takeLock(dir string) (*lock, error) {
 		}
 		if isAt(f, path) {
 			l := &lock{f}
-			return l, l.sign()
+			if err := l.sign(); err != nil {
+				return nil, errors.Join(err, f.Close())
+			}
+			return l, nil
 		}
 		// Somebody removed the file while we locked it; another process
 		// may have locked the one that took its place.
@@ -84,13 +87,11 @@ func isAt(f *os.File, path string) bool {
 
 // sign writes this process's pid.
 func (l *lock) sign() error {
-	if err := l.file.Truncate(0); err != nil {
-		return errors.Join(err, l.file.Close())
+	err := l.file.Truncate(0)
+	if err == nil {
+		_, err = l.file.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
 	}
-	if _, err := l.file.WriteAt(fmt.Appendln(nil, os.Getpid()), 0); err != nil {
-		return errors.Join(err, l.file.Close())
-	}
-	return nil
+	return err
 }
 
 // release gives the directory up. The file stays: to remove it would let a
