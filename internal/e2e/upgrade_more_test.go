@@ -152,7 +152,7 @@ func TestAConnectionWhoseFirstRequestComesAfterAnUpgradeIsServed(t *testing.T) {
 	defer conn.Close()
 	e.upgrade()
 	last := e.upgrade() // which the one before allows when it accepts nothing any more
-	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: "+e.http+"\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -37,6 +37,7 @@ const (
 	maxHeader       = 32 << 10
 	grace           = 10 * time.Second // for commands under way at the end
 	lastAccept      = 20 * time.Millisecond
+	lastQuestion    = time.Second // from who has been let in
 )
 
 // Server answers on the admin socket. It outlives a config reload: whoever
@@ -49,6 +50,8 @@ type Server struct {
 	policy  atomic.Pointer[Policy]
 	self    uint32
 	grace   time.Duration
+
+	unasked atomic.Int64 // connections without a request so far
 
 	mu       sync.RWMutex
 	stopped  bool           // guarded by mu: no request begins any more
@@ -127,7 +130,7 @@ func (s *Server) Run(ctx context.Context) error {
 		if err := s.socket.remove(); err != nil {
 			s.log.Warn("the admin socket", "error", err)
 		}
-		time.Sleep(lastAccept)
+		s.awaitQuestions()
 		timed, cancel := context.WithTimeout(hard, s.grace)
 		if server.Shutdown(timed) != nil {
 			s.log.Warn("commands on the admin socket did not end in time and are left", "grace", s.grace)
@@ -143,6 +146,17 @@ func (s *Server) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	s.requests.Wait()
 	return errors.Join(broken, closed, s.socket.Close())
+}
+
+// awaitQuestions lets in who has dialed, and waits until all who have been let in
+// have asked: net/http drops a request that it reads once it shuts down.
+func (s *Server) awaitQuestions() {
+	for began := time.Now(); ; {
+		time.Sleep(lastAccept)
+		if s.unasked.Load() == 0 || time.Since(began) > lastQuestion {
+			return
+		}
+	}
 }
 
 // identify says who asks, by the policy of this moment.
@@ -161,6 +175,7 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request) {
 		s.handler.ServeHTTP(w, r)
 		return
 	}
+	conn.asks()
 	id := conn.identity()
 	id.Role = s.policy.Load().roleOf(conn.peer, s.self)
 	if id.Role == RoleNone {
@@ -194,7 +209,9 @@ func (l *listener) Accept() (net.Conn, error) {
 			l.server.log.Debug("too many connections to the admin socket", "uid", who.uid, "error", err)
 			continue
 		}
+		l.server.unasked.Add(1)
 		return &peerConn{
+			asks:     sync.OnceFunc(func() { l.server.unasked.Add(-1) }),
 			UnixConn: conn, peer: who, role: role, identity: sync.OnceValue(who.identity),
 			quota: &l.server.quota, release: release,
 		}, nil
@@ -212,9 +229,11 @@ type peerConn struct {
 	identity func() Identity // not in Accept, since it may be slow
 	quota    *quota
 	release  func() // gives back what was taken of quota
+	asks     func() // to be called when it does, or goes
 }
 
 func (c *peerConn) Close() error {
+	c.asks()
 	c.release()
 	return c.UnixConn.Close()
 }
