@@ -17,10 +17,13 @@ import (
 )
 
 // rehearsal is how long a new process checks its upstreams before it tells the old
-// one what it has found, at most; rehearsalStep how often it looks.
+// one what it has found, at most; rehearsalStep how often it looks. secondLook is
+// how long it gives upstreams that failed at first, as they do when a machine that
+// starts a process is slow.
 const (
 	rehearsal     = 30 * time.Second
 	rehearsalStep = 10 * time.Millisecond
+	secondLook    = 5 * time.Second
 )
 
 // understudy is the store of a process that is to take over: it reads what is
@@ -116,8 +119,8 @@ func (rt *runtime) takeOver(app *App) error {
 
 // rehearse waits until all upstreams have been checked, and says what came of it.
 func (rt *runtime) rehearse(app *App) ready {
-	until := time.Now().Add(rehearsal)
-	for time.Now().Before(until) && !rt.rehearsed(app) {
+	began := time.Now()
+	for now := began; now.Sub(began) < rehearsal && !rehearsed(app, now.Sub(began) < secondLook); now = time.Now() {
 		time.Sleep(rehearsalStep)
 	}
 	r := ready{StateDir: rt.stateDir, Healthy: make(map[string]switcher.PerColor[int])}
@@ -129,10 +132,12 @@ func (rt *runtime) rehearse(app *App) ready {
 	return r
 }
 
-func (rt *runtime) rehearsed(app *App) bool {
+// rehearsed reports whether there is a verdict on all upstreams, and, if well, a
+// good one wherever there is traffic.
+func rehearsed(app *App, well bool) bool {
 	return !slices.ContainsFunc(slices.Collect(maps.Values(app.edges)), func(e *edge) bool {
 		t := e.service.Table()
-		return t == nil || !t.Pools.Blue.Settled() || !t.Pools.Green.Settled()
+		return t == nil || !t.Pools.Blue.Settled() || !t.Pools.Green.Settled() || well && e.unable() != nil
 	})
 }
 
