@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -302,56 +301,6 @@ func (e *edge) cliAs(who *syscall.Credential, args ...string) output {
 		e.t.Fatalf("%v: %v", args, err)
 	}
 	return output{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
-}
-
-// backend is an upstream in the test's own process.
-type backend struct {
-	address string
-	server  *http.Server
-}
-
-// newBackend serves handler on loopback, and 200 on /healthz.
-func newBackend(t testing.TB, handler http.Handler) *backend {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return serveBackend(t, listener, handler)
-}
-
-func serveBackend(t testing.TB, listener net.Listener, handler http.Handler) *backend {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
-	mux.Handle("/", handler)
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	b := &backend{address: listener.Addr().String(), server: &http.Server{Handler: mux, Protocols: protocols}}
-	go func() { _ = b.server.Serve(listener) }()
-	t.Cleanup(func() { _ = b.server.Close() })
-	return b
-}
-
-// saying is a handler that answers with text.
-func saying(text string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) })
-}
-
-// freeAddress returns a loopback address on which nobody listens.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
-func port(address string) string {
-	_, p, _ := net.SplitHostPort(address)
-	return p
 }
 
 // syncBuffer is a buffer that a process writes and a test reads.
