@@ -33,6 +33,25 @@ func TestCanonicalDecodesWhatHasOneReading(t *testing.T) {
 	}
 }
 
+func TestAmbiguousIsWhatAnApplicationMayReadDifferently(t *testing.T) {
+	for raw, want := range map[string]bool{
+		"/": false, "*": false, "/a;b": false, "/a./b": false, "/%e9": false, "/a%3fb": false, "/..a": false, "/a/": false,
+		"a": true, "//": true, "/./a": true, "/a/..": true, "/a/..;/b": true, "/.;x": true, "/%2e": true, "/a%2fb": true,
+		`/a\b`: true, "/%5c": true, "/%00": true, "/%25": true, "/%C0%AE": true, "/%c1%9c": true,
+	} {
+		decoded, err := url.PathUnescape(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Ambiguous(decoded, raw); got != want {
+			t.Errorf("%q: %v", raw, got)
+		}
+	}
+	if Ambiguous("", "") {
+		t.Error("no path at all")
+	}
+}
+
 // FuzzCanonical holds Canonical to its comment: one reading, that stays the
 // same, and nothing that Ambiguous refuses.
 func FuzzCanonical(f *testing.F) {
