@@ -59,7 +59,7 @@ func (s *S3) For(method string) *S3 {
 // Sign presigns u, from the time the grant was issued to its expiry, which is
 // a week later at most. Neither the client's fields nor a body are signed.
 func (s *S3) Sign(ctx context.Context, u *url.URL, g Grant) (Signed, error) {
-	t, err := check("S3", u, g, can{}, "X-Amz-")
+	t, err := s.check(u, g)
 	if err != nil {
 		return Signed{}, err
 	}
@@ -86,7 +86,7 @@ func (s *S3) Sign(ctx context.Context, u *url.URL, g Grant) (Signed, error) {
 // are signed, so that Range and conditions may still be set afterwards. A body
 // is not signed: send it over TLS.
 func (s *S3) SignRequest(ctx context.Context, r *http.Request, at time.Time) error {
-	t, err := check("S3", r.URL, Grant{Issued: at, Expiry: at.Add(time.Minute)}, can{}, "X-Amz-")
+	t, err := s.check(r.URL, Grant{Issued: at, Expiry: at.Add(time.Minute)})
 	if err != nil {
 		return err
 	}
@@ -112,6 +112,25 @@ func (s *S3) SignRequest(ctx context.Context, r *http.Request, at time.Time) err
 		r.Header[name] = values
 	}
 	return nil
+}
+
+// check also refuses parameters that would be put in another order than S3
+// does: SigV4 sorts them once they are encoded, AWS's signer before that.
+func (s *S3) check(u *url.URL, g Grant) (target, error) {
+	t, err := check("S3", u, g, can{}, "X-Amz-")
+	if err != nil {
+		return target{}, err
+	}
+	query, err := url.ParseQuery(t.query)
+	if err != nil {
+		return target{}, errors.New("sign for S3: a query that cannot be decoded")
+	}
+	for name, values := range query {
+		if len(values) > 1 || strings.ContainsFunc(name, func(c rune) bool { return !unreserved(c) }) {
+			return target{}, errors.New("sign for S3: a parameter that is there twice, or whose name must be encoded")
+		}
+	}
+	return t, nil
 }
 
 // signer is made anew each time: an old one keeps keys that it derived.

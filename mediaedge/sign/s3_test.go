@@ -163,7 +163,8 @@ func TestAPortThatGoesWithoutSayingIsNotInTheHost(t *testing.T) {
 
 func TestARequestWhoseURLIsAmbiguousIsNotSigned(t *testing.T) {
 	s := made[*S3](t)(NewS3(keyFile(t, Text, "id hush"), "auto"))
-	for _, u := range []*url.URL{{Scheme: "https", Host: "a", Path: "/a/../b"}, {Scheme: "https", Host: "a", Path: "/a", RawQuery: "X-Amz-Date=1"}, {Path: "/a"}} {
+	for _, u := range []*url.URL{{Scheme: "https", Host: "a", Path: "/a/../b"}, {Scheme: "https", Host: "a", Path: "/a", RawQuery: "X-Amz-Date=1"}, {Path: "/a"},
+		{Scheme: "https", Host: "a", Path: "/a", RawQuery: "a%5B=1&aB=2"}, {Scheme: "https", Host: "a", Path: "/a", RawQuery: "a=1&a=2"}, {Scheme: "https", Host: "a", Path: "/a", RawQuery: "a=%zz"}} {
 		r := &http.Request{Method: http.MethodGet, URL: u, Header: http.Header{"Cookie": {"a"}}}
 		if err := s.SignRequest(t.Context(), r, now); err == nil || r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "a" {
 			t.Errorf("%v: %v, %v", u, err, r.Header)

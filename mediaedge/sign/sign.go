@@ -144,6 +144,9 @@ func parse(u *url.URL, reserved []string) (target, error) {
 		return target{}, errors.New("a query with characters that must be encoded, or with a semicolon")
 	}
 	for pair := range strings.SplitSeq(u.RawQuery, "&") {
+		if pair == "" && u.RawQuery != "" {
+			return target{}, errors.New("a query with an empty parameter, which some drop before they check it")
+		}
 		name, _, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(name)
 		if err != nil {

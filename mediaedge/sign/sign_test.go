@@ -75,6 +75,8 @@ func TestAURLThatCannotBeSignedSafelyIsRefused(t *testing.T) {
 			{&url.URL{Scheme: "https", Host: "a", Path: "/vod/42/a", RawQuery: "a;b"}, "semicolon", false},
 			{&url.URL{Scheme: "https", Host: "a", Path: "/vod/42/a", RawQuery: "é"}, "must be encoded", false},
 			{&url.URL{Scheme: "https", Host: "a", Path: "/vod/42/a", RawQuery: "a%zz=1"}, "encodes nothing", false},
+			{&url.URL{Scheme: "https", Host: "a", Path: "/vod/42/a", RawQuery: "a=b&&c=d"}, "empty parameter", false},
+			{&url.URL{Scheme: "https", Host: "a", Path: "/vod/42/a", RawQuery: "a&"}, "empty parameter", false},
 		} {
 			g := Window{}.Grant(now)
 			s.grant(&g)

@@ -1,6 +1,7 @@
 package sign
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -66,15 +67,20 @@ func sigV4(method string, v viewing, header http.Header, region string, secrets 
 	return nil
 }
 
+// canonicalQuery is sorted by the encoded name first.
 func canonicalQuery(all url.Values) string {
-	var pairs []string
+	var pairs [][2]string
 	for name, values := range all {
 		for _, value := range values {
-			pairs = append(pairs, awsEncode(name, false)+"="+awsEncode(value, false))
+			pairs = append(pairs, [2]string{awsEncode(name, false), awsEncode(value, false)})
 		}
 	}
-	slices.Sort(pairs)
-	return strings.Join(pairs, "&")
+	slices.SortFunc(pairs, func(a, b [2]string) int { return cmp.Or(strings.Compare(a[0], b[0]), strings.Compare(a[1], b[1])) })
+	var joined []string
+	for _, p := range pairs {
+		joined = append(joined, p[0]+"="+p[1])
+	}
+	return strings.Join(joined, "&")
 }
 
 func awsEncode(s string, slash bool) string {
