@@ -3,8 +3,8 @@ package proxy
 import (
 	"errors"
 	"net/http"
-	"path"
-	"strings"
+
+	"github.com/greenroom-proxy/greenroom/internal/plainpath"
 )
 
 // Why a request is answered 400 before a color is chosen.
@@ -29,39 +29,8 @@ func checkTarget(r *http.Request, allowAmbiguous bool) error {
 	if r.URL.Opaque != "" { // as "http:x": no path was matched, and "x" would be forwarded
 		return errNoPath
 	}
-	if !allowAmbiguous && ambiguous(r.URL.Path, r.URL.EscapedPath()) {
+	if !allowAmbiguous && plainpath.Ambiguous(r.URL.Path, r.URL.EscapedPath()) {
 		return errAmbiguousPath
 	}
 	return nil
-}
-
-// ambiguous reports whether a path has more than one reading. decoded is
-// what was matched, raw what the client wrote.
-func ambiguous(decoded, raw string) bool {
-	if strings.ContainsAny(decoded, "\\\x00") {
-		return true
-	}
-	for i := range len(raw) - 2 {
-		if raw[i] != '%' {
-			continue
-		}
-		switch strings.ToLower(raw[i+1 : i+3]) {
-		case "2f", "5c", "25", "00", "c0", "c1": // the last two begin overlong UTF-8
-			return true
-		}
-	}
-	if decoded == "" || decoded == "*" {
-		return false
-	}
-	if !strings.Contains(decoded, "//") && !strings.Contains(decoded, "/.") {
-		return decoded[0] != '/'
-	}
-	if strings.Contains(decoded, "/.;") || strings.Contains(decoded, "/..;") {
-		return true // dot segments to servers that cut parameters off
-	}
-	clean := path.Clean(decoded)
-	if strings.HasSuffix(decoded, "/") && clean != "/" {
-		clean += "/"
-	}
-	return clean != decoded
 }

@@ -44,7 +44,8 @@ func TestAJSONTriggerCarriesItsRampAndTimeouts(t *testing.T) {
 	index := s.trigger(`{"to": "green", "ramp": "10:hold", "reason": "try", "if_generation": 1, "gate_timeout": "7s", "drain_timeout": "9s"}`)
 	e.until("the ramp", func() bool { return e.view().Split.Weight(green) == 10 })
 	c := e.view().Cutover
-	if c.Options != (switcher.Options{GateTimeout: switcher.Duration(7 * time.Second), DrainTimeout: switcher.Duration(9 * time.Second)}) || c.Reason != "try" {
+	want := switcher.Options{GateTimeout: switcher.Duration(7 * time.Second), DrainTimeout: switcher.Duration(9 * time.Second)}
+	if c.Options != want.OrDefaults() || c.Reason != "try" {
 		t.Errorf("cutover %+v", c)
 	}
 	wantWords(t, e.reports(index, Waiting).Reason, "held at", "10%")
