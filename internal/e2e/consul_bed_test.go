@@ -195,6 +195,8 @@ func (b *bed) survive(c trouble, server *consultest.Server) {
 	b.until("nothing fails", func() bool { return b.view().Source.Error == "" })
 	if !c.wiped {
 		server.Deregister(b.t, i.entry(b.t))
-		b.until("all is as before", func() bool { return b.view().Blue.Total == 2 })
+		// A server that was killed may answer with an older catalog at first. The
+		// edge then lets nothing go for three minutes, on purpose.
+		waitAtMost(b.t, 4*patience, "all is as before", func() bool { return b.view().Blue.Total == 2 }, b.log.String)
 	}
 }

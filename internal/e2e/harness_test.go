@@ -257,7 +257,12 @@ func (e *edge) until(what string, holds func() bool) {
 
 func waitUntil(t testing.TB, what string, holds func() bool, explain func() string) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
+	waitAtMost(t, patience, what, holds, explain)
+}
+
+func waitAtMost(t testing.TB, most time.Duration, what string, holds func() bool, explain func() string) {
+	t.Helper()
+	deadline := time.NewTimer(most)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
