@@ -21,12 +21,7 @@ func TestADrainCutsWhatIsLeftAtItsDeadlineAndNotBefore(t *testing.T) {
 	e.start()
 	e.healthy()
 
-	c, _, err := websocket.Dial(t.Context(), "ws://"+e.http+"/ws", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.CloseNow()
-	echo(t, c)
+	c := e.echoing(t)
 	sse := make(chan error, 1)
 	began := make(chan struct{})
 	go func() { sse <- runSSE(t.Context(), e, done, func() { close(began) }) }()
@@ -72,4 +67,16 @@ func echo(t *testing.T, c *websocket.Conn) {
 	if _, _, err := c.Read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// echoing opens a WebSocket to the service "app", and has heard an answer on it.
+func (e *edge) echoing(t *testing.T) *websocket.Conn {
+	t.Helper()
+	c, _, err := websocket.Dial(t.Context(), "ws://"+e.http+"/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.CloseNow() })
+	echo(t, c)
+	return c
 }

@@ -132,12 +132,7 @@ func TestStreamsEndByTheirKindWhenTheEdgeDoes(t *testing.T) {
 	blue, green := newBackend(t, mux), newBackend(t, mux)
 	e, _ := leavingEdge(t, fmt.Sprintf("service app {\n blue %s\n green %s\n health http /healthz\n}", blue.address, green.address), "0s", "8s")
 
-	ws, _, err := websocket.Dial(t.Context(), "ws://"+e.http+"/ws", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ws.CloseNow()
-	echo(t, ws)
+	ws := e.echoing(t)
 	sse := make(chan string, 1)
 	began := make(chan struct{})
 	go func() {

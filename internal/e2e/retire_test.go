@@ -19,20 +19,11 @@ func TestAServiceThatIsRemovedDrainsBothItsColors(t *testing.T) {
 	e := newEdge(t, with+"\n"+other)
 	e.start()
 	e.healthy()
-	dial := func() *websocket.Conn {
-		c, _, err := websocket.Dial(t.Context(), "ws://"+e.http+"/ws", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.CloseNow() })
-		echo(t, c)
-		return c
-	}
-	onBlue := dial()
+	onBlue := e.echoing(t)
 	if out := e.cli("cutover", "app", "--to", "green", "--no-wait", "--drain-deadline", "websocket=1h"); out.code != 0 {
 		t.Fatal(out)
 	}
-	onGreen := dial()
+	onGreen := e.echoing(t)
 	e.write(other, "blue_green other")
 	e.reload()
 	for _, c := range []*websocket.Conn{onBlue, onGreen} {

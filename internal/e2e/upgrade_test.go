@@ -114,20 +114,11 @@ func TestStreamsOutliveAnUpgradeAndADrainInTheNewProcessWaitsForThem(t *testing.
 	e := newEdge(t, fmt.Sprintf("service app {\n blue %s\n green %s\n health http /healthz\n drain_deadline websocket 1h\n}", blue.address, green.address))
 	e.start()
 	e.healthy()
-	dial := func() *websocket.Conn {
-		c, _, err := websocket.Dial(t.Context(), "ws://"+e.http+"/ws", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.CloseNow() })
-		echo(t, c)
-		return c
-	}
-	oldest := dial()
+	oldest := e.echoing(t)
 	e.upgrade()
-	middle := dial()
+	middle := e.echoing(t)
 	last := e.upgrade() // three processes, one stream in each
-	newest := dial()
+	newest := e.echoing(t)
 
 	var page switcher.StreamPage
 	e.until("all three are listed", func() bool {
