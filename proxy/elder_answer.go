@@ -34,10 +34,8 @@ func (rt *runtime) answerElder(c elderCall) *elderReport {
 		rt.evict(d.Service, d.Drain)
 	}
 	if q := c.Streams; q != nil {
-		page, err := rt.elders.streams(q.Service, q.Query, rt.ledger.streams(q.Service, q.Query, time.Now()))
-		if err == nil {
-			r.Page = &page
-		}
+		page := rt.page(q.Service, q.Query)
+		r.Page = &page
 	}
 	if c.Evict != nil {
 		r.Evicted = rt.evictChosen(*c.Evict)

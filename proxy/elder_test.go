@@ -203,8 +203,8 @@ func TestPagesOfEldersAreOnePageInTheOrderOfTheStreams(t *testing.T) {
 			return p
 		}
 		var es elders
-		if got, err := es.streams("app", switcher.StreamQuery{}, page("b", 5, "a", "b")); err != nil || got.Next != "b" || got.Total != 5 {
-			t.Errorf("without elders: %+v, %v", got, err)
+		if got := es.streams("app", switcher.StreamQuery{}, page("b", 5, "a", "b")); got.Next != "b" || got.Total != 5 {
+			t.Errorf("without elders: %+v", got)
 		}
 		for i, p := range []switcher.StreamPage{page("9", 7, "5", "9"), page("", 1, "7")} {
 			e, f := newFakeElder(t, i, 0)
@@ -225,8 +225,7 @@ func TestPagesOfEldersAreOnePageInTheOrderOfTheStreams(t *testing.T) {
 			}()
 		}
 		for limit, want := range map[int]string{2: "57 next 7", 3: "579 next 9", 100: "579z10 next 10"} {
-			got, err := es.streams("app", switcher.StreamQuery{After: "4", Limit: limit}, page("", 2, "z", "10"))
-			must(t, err)
+			got := es.streams("app", switcher.StreamQuery{After: "4", Limit: limit}, page("", 2, "z", "10"))
 			text := ""
 			for _, s := range got.Streams {
 				text += s.ID

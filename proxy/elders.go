@@ -112,10 +112,10 @@ func (es *elders) counts(service string, c switcher.Color, own []switcher.Stream
 
 // streams puts theirs into a page of this process's own. The numbers of streams
 // grow from process to process, so that one order holds for all.
-func (es *elders) streams(service string, q switcher.StreamQuery, own switcher.StreamPage) (switcher.StreamPage, error) {
+func (es *elders) streams(service string, q switcher.StreamQuery, own switcher.StreamPage) switcher.StreamPage {
 	all := es.all()
 	if len(all) == 0 {
-		return own, nil
+		return own
 	}
 	more := own.Next != ""
 	for _, e := range all {
@@ -137,7 +137,7 @@ func (es *elders) streams(service string, q switcher.StreamQuery, own switcher.S
 	if more && len(own.Streams) > 0 {
 		own.Next = own.Streams[len(own.Streams)-1].ID
 	}
-	return own, nil
+	return own
 }
 
 // evict asks streams of all to end, and returns how many.

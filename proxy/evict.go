@@ -66,6 +66,11 @@ func (rt *runtime) Streams(ctx context.Context, service string, q switcher.Strea
 	if err := rt.knows(ctx, service); err != nil {
 		return switcher.StreamPage{}, err
 	}
+	return rt.page(service, q), nil
+}
+
+// page is a page of what this process and those before it have under way.
+func (rt *runtime) page(service string, q switcher.StreamQuery) switcher.StreamPage {
 	return rt.elders.streams(service, q, rt.ledger.streams(service, q, time.Now()))
 }
 
