@@ -2,12 +2,13 @@ package proxy
 
 import (
 	"encoding/json"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/greenroom-proxy/greenroom/proxy/block"
 )
 
 func init() {
@@ -28,15 +29,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&h.Service) {
 		return d.Errf("blue_green: want the name of one service")
 	}
-	return noBlock(d)
-}
-
-// noBlock refuses a block where none is read: it would be ignored.
-func noBlock(d *caddyfile.Dispenser) error {
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		return d.Errf("unexpected block with %q", d.Val())
-	}
-	return nil
+	return block.None(d)
 }
 
 // parseApp reads the global option block:
@@ -84,7 +77,7 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if app.StateDir != "" {
 				return d.Err("state_dir is given twice")
 			}
-			if err := text(&app.StateDir)(d); err != nil {
+			if err := block.Text(&app.StateDir)(d); err != nil {
 				return err
 			}
 		case "control":
@@ -129,27 +122,3 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return nil
 }
-
-// options reads a block of options, each given once unless it is repeatable.
-type options map[string]func(d *caddyfile.Dispenser) error
-
-func (o options) read(d *caddyfile.Dispenser, repeatable ...string) error {
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
-		read := o[name]
-		if read == nil {
-			return d.Errf("unknown option %q: want one of %s", name, o)
-		}
-		if seen[name] && !contains(repeatable, name) {
-			return d.Errf("%s is given twice", name)
-		}
-		seen[name] = true
-		if err := read(d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (o options) String() string { return strings.Join(sortedKeys(o), ", ") }

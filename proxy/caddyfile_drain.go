@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/greenroom-proxy/greenroom/proxy/block"
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
@@ -24,7 +25,7 @@ func (s *Service) readDeadline(d *caddyfile.Dispenser) error {
 		return d.Errf("drain_deadline of %s is given twice", kind)
 	}
 	var deadline caddy.Duration
-	if err := parseDuration(d, "drain_deadline", value, &deadline); err != nil {
+	if err := block.ParseDuration(d, "drain_deadline", value, &deadline); err != nil {
 		return err
 	}
 	s.DrainDeadlines[kind] = switcher.Duration(deadline)
@@ -34,7 +35,7 @@ func (s *Service) readDeadline(d *caddyfile.Dispenser) error {
 // readPace reads "evict 2%" or "evict 50", per second.
 func (s *Service) readPace(d *caddyfile.Dispenser) error {
 	var value string
-	if err := text(&value)(d); err != nil {
+	if err := block.Text(&value)(d); err != nil {
 		return err
 	}
 	s.Evict = new(Pace)
@@ -64,10 +65,10 @@ func (s *Service) readResume(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return options{
-		"attempts":      number(&s.Resume.Attempts),
-		"concurrent":    number(&s.Resume.Concurrent),
-		"patience":      duration(&s.Resume.Patience),
-		"last_modified": on(&s.Resume.LastModified),
-	}.read(d)
+	return block.Options{
+		"attempts":      block.Number(&s.Resume.Attempts),
+		"concurrent":    block.Number(&s.Resume.Concurrent),
+		"patience":      block.Duration(&s.Resume.Patience),
+		"last_modified": block.On(&s.Resume.LastModified),
+	}.Read(d)
 }

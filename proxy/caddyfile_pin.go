@@ -1,6 +1,10 @@
 package proxy
 
-import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/greenroom-proxy/greenroom/proxy/block"
+)
 
 // readPin reads the block of pin:
 //
@@ -17,26 +21,26 @@ func (s *Service) readPin(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	key := func(value func(*PinKey) *string) reader {
+	key := func(value func(*PinKey) *string) block.Reader {
 		return func(d *caddyfile.Dispenser) error {
 			k := &PinKey{By: d.Val()}
 			p.Keys = append(p.Keys, k)
-			return text(value(k))(d)
+			return block.Text(value(k))(d)
 		}
 	}
 	name := key(func(k *PinKey) *string { return &k.Name })
-	return options{
+	return block.Options{
 		"query":    name,
 		"cookie":   name,
 		"path":     key(func(k *PinKey) *string { return &k.Match }),
 		"cmcd":     p.readCMCD,
-		"idle":     duration(&p.Idle),
-		"deadline": duration(&p.Deadline),
-		"max":      number(&p.Max),
-	}.read(d, "query", "cookie", "path")
+		"idle":     block.Duration(&p.Idle),
+		"deadline": block.Duration(&p.Deadline),
+		"max":      block.Number(&p.Max),
+	}.Read(d, "query", "cookie", "path")
 }
 
 func (p *Pin) readCMCD(d *caddyfile.Dispenser) error {
 	p.Keys = append(p.Keys, &PinKey{By: "cmcd"})
-	return on(new(bool))(d)
+	return block.On(new(bool))(d)
 }

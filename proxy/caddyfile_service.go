@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/greenroom-proxy/greenroom/proxy/block"
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
@@ -53,7 +54,7 @@ import (
 func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 	s.Retry = new(Retry)
 	var static *StaticPools
-	pool := func(into func() *[]switcher.Upstream) reader {
+	pool := func(into func() *[]switcher.Upstream) block.Reader {
 		return func(d *caddyfile.Dispenser) error {
 			if static == nil {
 				static = new(StaticPools)
@@ -61,35 +62,35 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 			return readPool(d, into())
 		}
 	}
-	err := options{
-		"active":                text(&s.Active),
+	err := block.Options{
+		"active":                block.Text(&s.Active),
 		"blue":                  pool(func() *[]switcher.Upstream { return &static.Blue }),
 		"green":                 pool(func() *[]switcher.Upstream { return &static.Green }),
 		"pools":                 module("greenroom.pools", "source", &s.PoolsRaw),
 		"transport":             module("http.reverse_proxy.transport", "protocol", &s.TransportRaw),
 		"health":                s.readCheck,
-		"balance":               text(&s.Balance),
+		"balance":               block.Text(&s.Balance),
 		"sticky":                s.readSticky,
 		"pin":                   s.readPin,
 		"preview":               s.readPreview,
-		"ramp":                  text(&s.Ramp),
-		"min_healthy":           share(&s.MinHealthy),
-		"soak":                  durationOrZero(&s.Soak),
-		"gate_timeout":          duration(&s.GateTimeout),
-		"drain_timeout":         duration(&s.DrainTimeout),
+		"ramp":                  block.Text(&s.Ramp),
+		"min_healthy":           block.Share(&s.MinHealthy),
+		"soak":                  block.DurationOrZero(&s.Soak),
+		"gate_timeout":          block.Duration(&s.GateTimeout),
+		"drain_timeout":         block.Duration(&s.DrainTimeout),
 		"drain_deadline":        s.readDeadline,
 		"evict":                 s.readPace,
 		"resume":                s.readResume,
 		"replay":                s.readReplay,
-		"close_code":            number(&s.CloseCode),
-		"truncate_clients":      on(&s.TruncateClients),
-		"retries":               optionalNumber(&s.Retry.Attempts),
-		"retry_percent":         optionalNumber(&s.Retry.BudgetPercent),
-		"retries_per_second":    optionalNumber(&s.Retry.BudgetMin),
+		"close_code":            block.Number(&s.CloseCode),
+		"truncate_clients":      block.On(&s.TruncateClients),
+		"retries":               block.OptionalNumber(&s.Retry.Attempts),
+		"retry_percent":         block.OptionalNumber(&s.Retry.BudgetPercent),
+		"retries_per_second":    block.OptionalNumber(&s.Retry.BudgetMin),
 		"eject":                 s.readEject,
-		"color_header":          text(&s.ColorHeader),
-		"allow_ambiguous_paths": on(&s.AllowAmbiguousPaths),
-	}.read(d, "health", "drain_deadline")
+		"color_header":          block.Text(&s.ColorHeader),
+		"allow_ambiguous_paths": block.On(&s.AllowAmbiguousPaths),
+	}.Read(d, "health", "drain_deadline")
 	if err != nil {
 		return err
 	}
@@ -107,7 +108,7 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 }
 
 // module reads "<option> <name> …" into a module of the namespace.
-func module(namespace, inlineKey string, into *json.RawMessage) reader {
+func module(namespace, inlineKey string, into *json.RawMessage) block.Reader {
 	return func(d *caddyfile.Dispenser) error {
 		if !d.NextArg() {
 			return d.ArgErr()
@@ -187,24 +188,24 @@ func (s *Service) readCheck(d *caddyfile.Dispenser) error {
 		}
 	}
 	s.Checks = append(s.Checks, c)
-	return c.options().read(d, "header")
+	return c.options().Read(d, "header")
 }
 
-func (c *Check) options() options {
-	return options{
-		"name":        text(&c.Name),
-		"interval":    duration(&c.Interval),
-		"timeout":     duration(&c.Timeout),
-		"jitter":      share(&c.Jitter),
-		"rise":        number(&c.Rise),
-		"fall":        number(&c.Fall),
-		"hold_min":    duration(&c.HoldMin),
-		"hold_max":    duration(&c.HoldMax),
-		"flap_window": duration(&c.FlapWindow),
-		"method":      text(&c.Method),
-		"host":        text(&c.Host),
-		"status":      text(&c.Status),
-		"body":        text(&c.Body),
+func (c *Check) options() block.Options {
+	return block.Options{
+		"name":        block.Text(&c.Name),
+		"interval":    block.Duration(&c.Interval),
+		"timeout":     block.Duration(&c.Timeout),
+		"jitter":      block.Share(&c.Jitter),
+		"rise":        block.Number(&c.Rise),
+		"fall":        block.Number(&c.Fall),
+		"hold_min":    block.Duration(&c.HoldMin),
+		"hold_max":    block.Duration(&c.HoldMax),
+		"flap_window": block.Duration(&c.FlapWindow),
+		"method":      block.Text(&c.Method),
+		"host":        block.Text(&c.Host),
+		"status":      block.Text(&c.Status),
+		"body":        block.Text(&c.Body),
 		"header": func(d *caddyfile.Dispenser) error {
 			var name, value string
 			if !d.AllArgs(&name, &value) {
@@ -221,11 +222,11 @@ func (c *Check) options() options {
 			if d.NextArg() {
 				return d.ArgErr()
 			}
-			return options{
-				"server_name":          text(&c.TLS.ServerName),
-				"ca":                   text(&c.TLS.CA),
-				"insecure_skip_verify": on(&c.TLS.InsecureSkipVerify),
-			}.read(d)
+			return block.Options{
+				"server_name":          block.Text(&c.TLS.ServerName),
+				"ca":                   block.Text(&c.TLS.CA),
+				"insecure_skip_verify": block.On(&c.TLS.InsecureSkipVerify),
+			}.Read(d)
 		},
 	}
 }
@@ -241,7 +242,7 @@ func (s *Service) readSticky(d *caddyfile.Dispenser) error {
 		s.Sticky.Name = args[1]
 	}
 	if len(args) > 2 {
-		return parseDuration(d, "sticky max age", args[2], &s.Sticky.MaxAge)
+		return block.ParseDuration(d, "sticky max age", args[2], &s.Sticky.MaxAge)
 	}
 	return nil
 }
@@ -250,7 +251,7 @@ func (s *Service) readSticky(d *caddyfile.Dispenser) error {
 func (s *Service) readPreview(d *caddyfile.Dispenser) error {
 	p := new(Preview)
 	s.Preview = p
-	carrier := func(name *string) reader {
+	carrier := func(name *string) block.Reader {
 		return func(d *caddyfile.Dispenser) error {
 			var secret string
 			if option := d.Val(); !d.AllArgs(name, &secret) {
@@ -263,7 +264,7 @@ func (s *Service) readPreview(d *caddyfile.Dispenser) error {
 			return nil
 		}
 	}
-	return options{
+	return block.Options{
 		"header": carrier(&p.Header),
 		"cookie": carrier(&p.Cookie),
 		"host": func(d *caddyfile.Dispenser) error {
@@ -272,7 +273,7 @@ func (s *Service) readPreview(d *caddyfile.Dispenser) error {
 			}
 			return nil
 		},
-	}.read(d)
+	}.Read(d)
 }
 
 // readEject reads "eject <connect errors> [<duration>]".
@@ -287,7 +288,7 @@ func (s *Service) readEject(d *caddyfile.Dispenser) error {
 	}
 	s.Retry.EjectAfter = &n
 	if len(args) == 2 {
-		return parseDuration(d, "eject duration", args[1], &s.Retry.EjectFor)
+		return block.ParseDuration(d, "eject duration", args[1], &s.Retry.EjectFor)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/greenroom-proxy/greenroom/proxy/block"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/consul"
 	"github.com/greenroom-proxy/greenroom/switcher/file"
@@ -56,18 +57,18 @@ func (p *ConsulPools) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return options{
+	return block.Options{
 		"color_by":   p.readNaming,
-		"tag":        text(&p.Query.Tag),
-		"datacenter": text(&p.Query.Datacenter),
-		"namespace":  text(&p.Query.Namespace),
-		"partition":  text(&p.Query.Partition),
-		"near":       text(&p.Query.Near),
-		"filter":     text(&p.Query.Filter),
-		"warning":    on(&p.Query.Warning),
-		"hold":       duration((*caddy.Duration)(&p.Hold)),
-		"reads":      number(&p.Reads),
-	}.read(d)
+		"tag":        block.Text(&p.Query.Tag),
+		"datacenter": block.Text(&p.Query.Datacenter),
+		"namespace":  block.Text(&p.Query.Namespace),
+		"partition":  block.Text(&p.Query.Partition),
+		"near":       block.Text(&p.Query.Near),
+		"filter":     block.Text(&p.Query.Filter),
+		"warning":    block.On(&p.Query.Warning),
+		"hold":       block.Duration((*caddy.Duration)(&p.Hold)),
+		"reads":      block.Number(&p.Reads),
+	}.Read(d)
 }
 
 func (p *ConsulPools) readNaming(d *caddyfile.Dispenser) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/greenroom-proxy/greenroom/proxy/block"
 	"github.com/greenroom-proxy/greenroom/switcher/consul"
 )
 
@@ -45,38 +46,38 @@ func (c *Consul) unmarshal(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return options{
+	return block.Options{
 		"fleet": func(d *caddyfile.Dispenser) error {
 			if d.NextArg() {
 				return d.ArgErr()
 			}
 			c.Fleet = new(consul.FleetConfig)
-			return options{
-				"prefix": text(&c.Fleet.Prefix),
-				"edge":   text(&c.Fleet.Edge),
-				"retry":  duration((*caddy.Duration)(&c.Fleet.Retry)),
-			}.read(d)
+			return block.Options{
+				"prefix": block.Text(&c.Fleet.Prefix),
+				"edge":   block.Text(&c.Fleet.Edge),
+				"retry":  block.Duration((*caddy.Duration)(&c.Fleet.Retry)),
+			}.Read(d)
 		},
-		"address":    text(&c.Address),
-		"token_file": text(&c.TokenFile),
-		"token_env":  text(&c.TokenEnv),
-		"datacenter": text(&c.Datacenter),
-		"namespace":  text(&c.Namespace),
-		"partition":  text(&c.Partition),
-		"wait":       duration((*caddy.Duration)(&c.Wait)),
-		"polls":      number(&c.Polls),
+		"address":    block.Text(&c.Address),
+		"token_file": block.Text(&c.TokenFile),
+		"token_env":  block.Text(&c.TokenEnv),
+		"datacenter": block.Text(&c.Datacenter),
+		"namespace":  block.Text(&c.Namespace),
+		"partition":  block.Text(&c.Partition),
+		"wait":       block.Duration((*caddy.Duration)(&c.Wait)),
+		"polls":      block.Number(&c.Polls),
 		"tls": func(d *caddyfile.Dispenser) error {
 			if d.NextArg() {
 				return d.ArgErr()
 			}
-			return options{
-				"ca":          text(&c.TLS.CAFile),
-				"cert":        text(&c.TLS.CertFile),
-				"key":         text(&c.TLS.KeyFile),
-				"server_name": text(&c.TLS.ServerName),
-			}.read(d)
+			return block.Options{
+				"ca":          block.Text(&c.TLS.CAFile),
+				"cert":        block.Text(&c.TLS.CertFile),
+				"key":         block.Text(&c.TLS.KeyFile),
+				"server_name": block.Text(&c.TLS.ServerName),
+			}.Read(d)
 		},
-	}.read(d)
+	}.Read(d)
 }
 
 // provision fills in the edge's name.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/greenroom-proxy/greenroom/proxy/block"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
 )
 
@@ -112,11 +113,11 @@ func (c *Control) unmarshal(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	return options{
-		"socket":    text(&c.Socket),
-		"group":     text(&c.Group),
-		"audit":     text(&c.Audit),
-		"admin_api": text(&c.AdminAPI),
+	return block.Options{
+		"socket":    block.Text(&c.Socket),
+		"group":     block.Text(&c.Group),
+		"audit":     block.Text(&c.Audit),
+		"admin_api": block.Text(&c.AdminAPI),
 		"allow": func(d *caddyfile.Dispenser) error {
 			var kind, who, role string
 			if !d.AllArgs(&kind, &who, &role) {
@@ -134,7 +135,7 @@ func (c *Control) unmarshal(d *caddyfile.Dispenser) error {
 			c.Allow = append(c.Allow, a)
 			return nil
 		},
-	}.read(d, "allow")
+	}.Read(d, "allow")
 }
 
 // controlPlane is the control socket and the audit log of a config. Configs

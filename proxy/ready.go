@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/greenroom-proxy/greenroom/proxy/block"
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
@@ -104,7 +105,7 @@ func parseReady(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 func (h *Ready) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	h.Services = d.RemainingArgs()
-	return noBlock(d)
+	return block.None(d)
 }
 
 var (

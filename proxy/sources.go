@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/greenroom-proxy/greenroom/proxy/block"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/consul"
 	"github.com/greenroom-proxy/greenroom/switcher/file"
@@ -88,10 +89,10 @@ func (p *FilePools) Provision(caddy.Context) error {
 // UnmarshalCaddyfile reads the rest of "pools file <path>".
 func (p *FilePools) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	if err := text(&p.Path)(d); err != nil {
+	if err := block.Text(&p.Path)(d); err != nil {
 		return err
 	}
-	return noBlock(d)
+	return block.None(d)
 }
 
 // Source implements PoolSource.

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/greenroom-proxy/greenroom/proxy/block"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
 )
@@ -30,7 +31,7 @@ func (*failingPools) Source(SourceContext) (switcher.Source, error) {
 	return nil, errors.New("no catalog today")
 }
 
-func (*failingPools) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return noBlock(d) }
+func (*failingPools) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return block.None(d) }
 
 // takenPort makes a port on which Caddy cannot listen.
 func takenPort(t *testing.T) string {
