@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/greenroom-proxy/greenroom/internal/plainpath"
@@ -20,27 +22,40 @@ var ErrAmbiguous = plainpath.ErrAmbiguous
 // the host of the request. A target in absolute form is taken if it is of the
 // schemes http or https, of the same host, and without a user.
 func Canonical(host string, u *url.URL) (string, error) {
-	switch {
-	case u.Opaque != "":
-		return "", fmt.Errorf("%w: a target without a path", ErrAmbiguous)
-	case u.User != nil:
-		return "", fmt.Errorf("%w: a user in the target", ErrAmbiguous)
-	case u.Host != "" && !strings.EqualFold(u.Host, host):
-		return "", fmt.Errorf("%w: the target and the Host field name two hosts", ErrAmbiguous)
-	case u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https":
-		return "", fmt.Errorf("%w: a target that is neither http nor https", ErrAmbiguous)
-	case u.Fragment != "" || u.RawFragment != "":
-		return "", fmt.Errorf("%w: a fragment in the target", ErrAmbiguous)
+	if err := authority(host, u); err != nil {
+		return "", err
 	}
-	raw := u.RawPath
-	if raw == "" {
-		raw = u.EscapedPath()
-	}
+	raw := written(u)
 	path, err := plainpath.Canonical(raw)
 	if err == nil && path != u.Path {
 		return "", fmt.Errorf("%w: two spellings of the path", ErrAmbiguous)
 	}
 	return path, err
+}
+
+// authority looks at all of a target but its path.
+func authority(host string, u *url.URL) error {
+	switch {
+	case u.Opaque != "":
+		return fmt.Errorf("%w: a target without a path", ErrAmbiguous)
+	case u.User != nil:
+		return fmt.Errorf("%w: a user in the target", ErrAmbiguous)
+	case u.Host != "" && !strings.EqualFold(u.Host, host):
+		return fmt.Errorf("%w: the target and the Host field name two hosts", ErrAmbiguous)
+	case u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("%w: a target that is neither http nor https", ErrAmbiguous)
+	case u.Fragment != "" || u.RawFragment != "":
+		return fmt.Errorf("%w: a fragment in the target", ErrAmbiguous)
+	}
+	return nil
+}
+
+// written is the path as the client wrote it.
+func written(u *url.URL) string {
+	if u.RawPath != "" {
+		return u.RawPath
+	}
+	return u.EscapedPath()
 }
 
 // Rule says which requests are for media. What it names must all hold; what
@@ -103,15 +118,22 @@ func New(rules ...Rule) (*Matcher, error) {
 }
 
 // Match reports whether a request for u at host is for media. An error wraps
-// ErrAmbiguous and is answered 400. A host that no rule is for is no error,
-// however its target looks: it is not for this Matcher to judge.
+// ErrAmbiguous and is answered 400. What no rule can be for, by its host or in
+// any reading of its path, is no error, however its target looks: it is not
+// for this Matcher to judge.
 func (m *Matcher) Match(host string, u *url.URL) (Match, bool, error) {
 	name := plainHost(host)
 	if !slices.ContainsFunc(m.rules, func(r rule) bool { return r.host(name) }) {
 		return Match{}, false, nil
 	}
+	if err := authority(host, u); err != nil {
+		return Match{}, false, err
+	}
 	path, err := Canonical(host, u)
 	if err != nil {
+		if text := loose(written(u)); !slices.ContainsFunc(m.rules, func(r rule) bool { return r.host(name) && r.suspect(text) }) {
+			return Match{}, false, nil
+		}
 		return Match{}, false, err
 	}
 	ext := extension(path)
@@ -196,6 +218,41 @@ func (r rule) prefix(path string) bool {
 		return ok && (strings.HasSuffix(p, "/") || rest == "" || rest[0] == '/')
 	})
 }
+
+// suspect reports whether some reader could find the rule's media behind a path
+// that has more than one reading. text is all of them at once: see loose.
+func (r rule) suspect(text string) bool {
+	if len(r.prefixes) > 0 {
+		return slices.ContainsFunc(r.prefixes, func(p string) bool { return strings.Contains(text, strings.ToLower(strings.Trim(p, "/"))) })
+	}
+	for ext := range r.types {
+		if strings.Contains(text, "."+ext) {
+			return true
+		}
+	}
+	return false
+}
+
+// loose decodes a path as often as any chain of servers may, and passes over
+// what is malformed.
+func loose(raw string) string {
+	for range 4 {
+		next := percent.ReplaceAllStringFunc(raw, func(code string) string {
+			b, err := strconv.ParseUint(code[1:], 16, 8)
+			if err != nil {
+				return code
+			}
+			return string([]byte{byte(b)})
+		})
+		if next == raw {
+			break
+		}
+		raw = next
+	}
+	return strings.ToLower(raw)
+}
+
+var percent = regexp.MustCompile("%[0-9a-fA-F]{2}")
 
 // plainHost is a host without its port and one final dot, in lower case.
 func plainHost(host string) string {

@@ -38,7 +38,7 @@ func TestAHostileTargetIsRefused(t *testing.T) {
 	if len(hostile) < 150 {
 		t.Errorf("only %d targets", len(hostile))
 	}
-	everything := matcher(t, Rule{})
+	everything := matcher(t, Rule{Prefixes: []string{"/"}})
 	past := 0
 	for i, target := range hostile {
 		if slices.Contains(hostile[:i], target) {
@@ -86,6 +86,27 @@ func TestATargetOfAnotherHostIsNotJudged(t *testing.T) {
 	}
 	if _, _, err := m.Match(host, &url.URL{Path: "/vod/a.mp4", Fragment: "x"}); !errors.Is(err, ErrAmbiguous) {
 		t.Errorf("a fragment: %v", err)
+	}
+}
+
+func TestWhatIsMediaInNoReadingIsLeftToTheApplication(t *testing.T) {
+	byPrefix, byExtension := vod(t), matcher(t, Rule{})
+	for target, media := range map[string]struct{ prefix, extension bool }{
+		"/wiki/100%25": {}, "/a;b": {}, "/x/..": {}, "//": {}, "/caf%e9": {}, "*": {},
+		"/x/..;/VOD/": {prefix: true}, "/%2576od/..%2fvod": {prefix: true}, "/%76od%5ca": {prefix: true},
+		"/x/%2e%2e/a.mp4": {extension: true}, "/a%252emp4": {extension: true}, "/app;.MP4": {extension: true}, "/a%2500.ts.html": {extension: true},
+		"/vod/..;/a.mp4": {true, true},
+	} {
+		r, err := request(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok, err := byPrefix.Match(r.Host, r.URL); ok || (err != nil) != media.prefix {
+			t.Errorf("%q by prefix: %v, %v", target, ok, err)
+		}
+		if _, ok, err := byExtension.Match(r.Host, r.URL); ok || (err != nil) != media.extension {
+			t.Errorf("%q by extension: %v, %v", target, ok, err)
+		}
 	}
 }
 
@@ -216,7 +237,7 @@ func FuzzCanonical(f *testing.F) {
 	for _, c := range spellings {
 		f.Add(c[0])
 	}
-	m := vod(f)
+	m, strict := vod(f), matcher(f, Rule{Prefixes: []string{"/"}})
 	f.Fuzz(func(t *testing.T, target string) {
 		r, err := request(target)
 		if err != nil {
@@ -227,11 +248,11 @@ func FuzzCanonical(f *testing.F) {
 			return
 		}
 		canonical, refused := Canonical(r.Host, r.URL)
-		if (refused == nil) != (err == nil) {
+		if _, _, err := strict.Match(r.Host, r.URL); (refused == nil) != (err == nil) {
 			t.Fatalf("%q: Canonical says %v, Match %v", target, refused, err)
 		}
-		if err != nil {
-			if !errors.Is(err, ErrAmbiguous) || ok {
+		if refused != nil {
+			if err != nil && !errors.Is(err, ErrAmbiguous) || ok {
 				t.Fatalf("%q: %v, %v", target, ok, err)
 			}
 			return
