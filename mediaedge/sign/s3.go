@@ -144,5 +144,9 @@ func (s *S3) credentials() aws.Credentials {
 	return aws.Credentials{AccessKeyID: key.id, SecretAccessKey: string(hidden.bytes), SessionToken: hidden.extra}
 }
 
+// EscapePath writes a decoded path as S3 does in URLs and signatures: all but
+// slashes and the unreserved characters of RFC 3986 is encoded.
+func EscapePath(path string) string { return escape(path) }
+
 // respell sets the path of u in the one spelling that is signed and sent.
 func respell(u *url.URL, t target) { u.Path, u.RawPath = t.path, escape(t.path) }
