@@ -46,6 +46,23 @@ func contextOf(cmd *cobra.Command) context.Context {
 	return context.Background()
 }
 
+// completeOrigins completes the origins of media.
+func completeOrigins(cmd *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	explicit, _ := cmd.Flags().GetString("socket")
+	ctx, cancel := context.WithTimeout(contextOf(cmd), completePatience)
+	defer cancel()
+	view, err := control.NewClient(control.FindSocket(explicit)).Media(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, o := range view.Origins {
+		if !strings.ContainsFunc(o.Name, isUnsafe) {
+			names = append(names, o.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
 func completeColors(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return []string{"blue", "green"}, cobra.ShellCompDirectiveNoFileComp
 }

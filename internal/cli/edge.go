@@ -32,6 +32,9 @@ type edge interface {
 	Process(ctx context.Context) (control.ProcessView, error)
 	Upgrade(ctx context.Context, reason string) (control.ProcessView, error)
 
+	Media(ctx context.Context) (control.MediaView, error)
+	Purge(ctx context.Context, q control.PurgeRequest) (control.PurgeResult, error)
+
 	// Events yields where the services stand, then every change, until the
 	// loop breaks; the last pair, and only that, has an error.
 	Events(ctx context.Context, services ...string) iter.Seq2[control.Update, error]

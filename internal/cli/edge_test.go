@@ -40,6 +40,7 @@ type house struct {
 	server *control.Server
 	socket string
 	ledger *fakeStreams
+	media  *fakeMedia
 }
 
 // open starts an edge with services that have two healthy upstreams on each
@@ -56,6 +57,8 @@ func open(t *testing.T, configs map[string]switcher.Config) *house {
 	h.ledger = &fakeStreams{sw: h.sw}
 	handler := control.NewHandler(h.sw, audit, nil)
 	handler.SetStreams(h.ledger)
+	h.media = &fakeMedia{}
+	handler.SetMedia(h.media)
 	h.server, err = control.Listen(control.Settings{Socket: h.socket}, handler, nil)
 	must(t, err)
 	ctx, stop := context.WithCancel(context.Background())

@@ -33,6 +33,7 @@ var commands = map[string]command{
 	"resume":   {role: RoleFlip, prepare: calling(ofRequest, Switcher.Resume)},
 	"cutover":  {role: RoleFlip, prepare: calling(ofCutover, Switcher.Cutover)},
 	"evict":    {role: RoleFlip, prepare: prepareEvict},
+	purge:      {role: RoleFlip, prepare: preparePurge},
 	upgrade:    {role: RoleForce, prepare: prepareUpgrade},
 	"split":    {role: RoleFlip, prepare: calling(ofSplit, Switcher.Split)},
 	"lock":     {role: RoleFlip, prepare: calling(ofRequest, Switcher.Lock)},
@@ -51,6 +52,7 @@ func ofRollback(r *switcher.RollbackRequest) *switcher.Request { return &r.Reque
 type call struct {
 	request any               // a pointer to what the body is read into
 	base    *switcher.Request // the part of request that all commands have
+	check   func() error      // of what the request says by itself, before it is audited; nil: its command looks
 	do      func(context.Context) (any, error)
 }
 
@@ -99,6 +101,12 @@ func (h *Handler) command(w http.ResponseWriter, r *http.Request, id Identity, t
 	if err := readRequest(w, r, call, to.name); err != nil {
 		h.answer(w, nil, err)
 		return
+	}
+	if call.check != nil {
+		if err := call.check(); err != nil {
+			h.answer(w, nil, err)
+			return
+		}
 	}
 	call.base.By = id.Name
 	if call.forced() && id.Role < RoleForce {
@@ -155,6 +163,8 @@ func ended(ref uint64, action string, result any, err error) entry {
 		e.Move, e.Changed = r.ID, &r.Changed
 	case switcher.Eviction:
 		e.Detail = fmt.Sprintf("%d streams of %s", r.Streams, r.Color)
+	case PurgeResult:
+		e.Detail = fmt.Sprintf("%d objects dropped", r.Dropped)
 	}
 	return e
 }

@@ -23,6 +23,8 @@
 //	GET  /v1/events                    every change, as server-sent events
 //	GET  /v1/fleet                     what the edges on one Consul report
 //	GET  /v1/process                   the process that answers, and those before it
+//	GET  /v1/media                     origins, cache and rules of the media edge
+//	POST /v1/purge                     takes media out of the cache; the answer says how much, by origin
 //	POST /v1/upgrade                   starts a process that takes over; the answer is that of /v1/process
 //	POST /v1/services/{name}/plan      a plan; changes nothing
 //	POST /v1/services/{name}/{command} a receipt
@@ -34,6 +36,11 @@
 // and drain. The body is the request of the switcher package, in JSON, or
 // empty for the zero request. {name} comes first among its services; more for
 // a group may follow in "services".
+//
+// A purge names either a "path" or a "prefix" of whole segments, as
+// {"path":"/vod/42/master.m3u8"} or {"prefix":"/vod/42/"}; the prefix "/" wants
+// "all":true too. With "origin" it is only of what came from there. It
+// needs flip: what it drops is asked of the origins anew, all at once.
 //
 // Bodies are read strictly: one object in UTF-8 of at most 64 KiB, of type
 // application/json, with known fields, each once and none of them null. Query
@@ -57,7 +64,7 @@
 //
 //	code                    status  when
 //	unknown_service         404     no such service
-//	not_found               404     no such path
+//	not_found               404     no such path, or nothing of the kind in the config
 //	method_not_allowed      405     Allow says which
 //	refused_by_gate         409     the gates said no; "gates" has their verdicts
 //	conflict                409     another move is under way, or if_generation is not the generation
@@ -88,7 +95,7 @@
 //	role   may
 //	view   every GET, and plan
 //	drain  drain, hold
-//	flip   cutover, evict, split, rollback, abort, resume, lock, unlock
+//	flip   cutover, evict, split, purge, rollback, abort, resume, lock, unlock
 //	force  upgrade, rollback with "force": true
 //
 // Root and the user that Greenroom runs as have force until a rule names

@@ -6,10 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
@@ -54,6 +51,7 @@ type Handler struct {
 	fleet        func(context.Context) (any, error)
 	streams      Streams
 	process      Process
+	media        Media
 	log          *slog.Logger
 	refusals     throttle
 	origins      *http.CrossOriginProtection
@@ -98,7 +96,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case id.Role == RoleNone: // before anything that would tell a stranger what is here
 		h.refuse(w, id, to, RoleView)
 	case !found:
-		h.fail(w, newProblem(CodeNotFound, "no path %q: want /v1/services, /v1/services/{name}, /v1/events, /v1/fleet, /v1/process or a command",
+		h.fail(w, newProblem(CodeNotFound, "no path %q: want /v1/services, /v1/services/{name}, /v1/events, /v1/fleet, /v1/process, /v1/media or a command",
 			cut(r.URL.Path, maxName)))
 	case r.Method != to.method():
 		w.Header().Set("Allow", to.method())
@@ -163,6 +161,8 @@ func (h *Handler) read(ctx context.Context, to target, query url.Values) (any, e
 		return h.readFleet(ctx)
 	case "process":
 		return h.readProcess()
+	case "media":
+		return h.readMedia(ctx)
 	case "services":
 		views, err := h.sw.Services(ctx)
 		return servicesBody{append([]switcher.ServiceView{}, views...)}, err
@@ -225,76 +225,4 @@ func (h *Handler) answer(w http.ResponseWriter, body any, err error) {
 // its server's own limit holds.
 func (h *Handler) limitWrite(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.writeTimeout))
-}
-
-// target is what a path names.
-type target struct {
-	action string // services, fleet, process, view, history, events, or a command
-	name   string // of the service, where there is one
-}
-
-// parsePath takes the path as sent, so that a %2F stays inside its segment.
-func parsePath(escaped string) (to target, found bool) {
-	segments := strings.Split(escaped, "/")
-	for i, s := range segments {
-		plain, err := url.PathUnescape(s)
-		if err != nil {
-			return target{}, false
-		}
-		segments[i] = plain
-	}
-	if len(segments) < 3 || segments[0] != "" || segments[1] != "v1" {
-		return target{}, false
-	}
-	switch rest := segments[2:]; {
-	case len(rest) == 1 && slices.Contains([]string{"services", "events", "fleet", "process", upgrade}, rest[0]):
-		return target{action: rest[0]}, true
-	case rest[0] != "services" || len(rest) > 3 || len(rest) < 2 || rest[1] == "":
-		return target{}, false
-	case len(rest) == 2:
-		return target{"view", rest[1]}, true
-	default:
-		to = target{rest[2], rest[1]}
-		return to, to.isCommand() && to.action != upgrade || to.action == "history" || to.action == "streams"
-	}
-}
-
-// upgrade is the only command that is of no service.
-const upgrade = "upgrade"
-
-func (t target) isCommand() bool {
-	_, ok := commands[t.action]
-	return ok
-}
-
-func (t target) method() string {
-	if t.isCommand() {
-		return http.MethodPost
-	}
-	return http.MethodGet
-}
-
-func (t target) role() Role { return max(RoleView, commands[t.action].role) }
-
-func (t target) names() []string {
-	if t.name == "" {
-		return nil
-	}
-	return []string{t.name}
-}
-
-// checkNames wants what can be a service's name; whether it is one, the
-// switcher knows.
-func checkNames(names []string) *Problem {
-	if len(names) > maxServices {
-		return newProblem(CodeInvalid, "%d services: at most %d", len(names), maxServices)
-	}
-	for _, name := range names {
-		control := strings.ContainsFunc(name, unicode.IsControl)
-		if name == "" || name == "." || name == ".." || len(name) > maxName || control || !utf8.ValidString(name) {
-			return newProblem(CodeInvalid, "service %q: want a name of 1 to %d bytes without control characters",
-				cut(name, maxName), maxName)
-		}
-	}
-	return nil
 }

@@ -18,7 +18,7 @@ const (
 	RoleNone  Role = iota
 	RoleView       // every GET, and plan
 	RoleDrain      // drain, hold
-	RoleFlip       // cutover, split, rollback, abort, resume, lock, unlock
+	RoleFlip       // cutover, split, evict, purge, rollback, abort, resume, lock, unlock
 	RoleForce      // what overrides a gate, as a rollback with force
 )
 
