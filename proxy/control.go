@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/greenroom-proxy/greenroom/proxy/block"
+	"github.com/greenroom-proxy/greenroom/proxy/media"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
 )
 
@@ -226,6 +227,7 @@ func (rt *runtime) takeControl(p *controlPlane) {
 		handler.SetFleet(rt.reportFleet)
 		handler.SetStreams(rt)
 		handler.SetProcess(rt)
+		handler.SetMedia(media.Face{})
 		rt.handler.Store(handler)
 	}
 	p.server.SetPolicy(p.config.policy)

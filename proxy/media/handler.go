@@ -247,7 +247,7 @@ func (h *Handler) fetch(w http.ResponseWriter, r *http.Request, t mediaedge.Type
 	h.counts.count(t.Kind, result, bytes)
 	switch {
 	case err == nil:
-	case errors.Is(err, cache.ErrAborted), errors.Is(err, origin.ErrAborted):
+	case errors.Is(err, cache.ErrAborted), errors.Is(err, origin.ErrHeadSent):
 		panic(http.ErrAbortHandler) // so that a short body never looks whole
 	case r.Context().Err() != nil:
 	default:
@@ -265,20 +265,53 @@ func (h *Handler) keep(w http.ResponseWriter, r *http.Request, t mediaedge.Type,
 	return result(outcome.Result), outcome.Served, err
 }
 
-func (h *Handler) forward(w http.ResponseWriter, r *http.Request, _ mediaedge.Type, _, _ string, object origin.Object) (result, int64, error) {
-	sent, err := h.source.Forward(w, r, object)
-	return passed, sent.Bytes, err
+// forward sends what the origin has, past the cache.
+func (h *Handler) forward(w http.ResponseWriter, r *http.Request, t mediaedge.Type, _, _ string, object origin.Object) (result, int64, error) {
+	sent := &counter{ResponseWriter: w}
+	err := h.source.Forward(sent, r, object, func(res *http.Response) {
+		if t.ContentType != "" && res.StatusCode < 300 && vague(res.Header.Get("Content-Type")) {
+			res.Header.Set("Content-Type", t.ContentType)
+		}
+	})
+	return passed, sent.n, err
 }
+
+// vague is a content type that says only that it is bytes.
+func vague(contentType string) bool {
+	return contentType == "" || contentType == "application/octet-stream" || contentType == "binary/octet-stream"
+}
+
+// counter counts the bytes of a body.
+type counter struct {
+	http.ResponseWriter
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (c *counter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // fail answers for an origin that did not.
 func (h *Handler) fail(w http.ResponseWriter, at string, err error) {
 	status := http.StatusBadGateway
+	failed, ok := errors.AsType[*origin.Error](err)
 	switch {
-	case errors.Is(err, cache.ErrBusy):
+	case errors.Is(err, cache.ErrBusy), errors.Is(err, cache.ErrClosed):
 		w.Header().Set("Retry-After", "1")
 		status = http.StatusServiceUnavailable
-	case errors.Is(err, cache.ErrOnlyIfCached), errors.Is(err, origin.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+	case ok:
+		status = failed.Status()
+	case errors.Is(err, context.DeadlineExceeded):
 		status = http.StatusGatewayTimeout
+	}
+	if status < http.StatusInternalServerError {
+		h.refuse(w, status, "no such media")
+		return
 	}
 	h.log.Error("media cannot be had", "name", h.Name, "path", at, "status", status, "error", err)
 	h.refuse(w, status, "the media cannot be had from its origin")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/greenroom-proxy/greenroom/healthcheck"
 	"github.com/greenroom-proxy/greenroom/mediaedge/origin"
 	"github.com/greenroom-proxy/greenroom/mediaedge/sign"
 )
@@ -76,11 +77,11 @@ type S3 struct {
 
 // Check is how endpoints are probed.
 type Check struct {
-	// What to ask for with HEAD. Of a bucket it is a key. Required.
+	// What to ask for. Of a bucket it is a key; / is the bucket itself.
 	Path string `json:"path"`
-	// Default: 5s.
-	Interval caddy.Duration `json:"interval,omitempty"`
 	// Default: 2s.
+	Interval caddy.Duration `json:"interval,omitempty"`
+	// Default: 1s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 	// Successes in a row until it is healthy. Default: 2.
 	Rise int `json:"rise,omitempty"`
@@ -100,8 +101,8 @@ type source struct {
 func (c *Origin) provision(name string, log *slog.Logger) (*source, error) {
 	config := origin.Config{
 		Name: name, Header: make(http.Header), Log: log.With("origin", name),
-		DialTimeout: time.Duration(c.DialTimeout), HeadTimeout: time.Duration(c.HeadTimeout), IdleTimeout: time.Duration(c.IdleTimeout),
-		MaxConns: c.MaxConns, ResumeAttempts: c.Resume,
+		Timeouts: origin.Timeouts{Dial: time.Duration(c.DialTimeout), Head: time.Duration(c.HeadTimeout), Idle: time.Duration(c.IdleTimeout)},
+		MaxConns: c.MaxConns, Resume: origin.Resume{Attempts: c.Resume},
 	}
 	for _, e := range c.Endpoints {
 		config.Endpoints = append(config.Endpoints, origin.Endpoint{URL: e})
@@ -123,7 +124,9 @@ func (c *Origin) provision(name string, log *slog.Logger) (*source, error) {
 		return nil, err
 	}
 	if k := c.Check; k != nil {
-		config.Check = &origin.Check{Path: k.Path, Interval: time.Duration(k.Interval), Timeout: time.Duration(k.Timeout), Rise: k.Rise, Fall: k.Fall}
+		config.Check = &origin.Check{Path: k.Path, Settings: healthcheck.Settings{
+			Interval: time.Duration(k.Interval), Timeout: time.Duration(k.Timeout), Rise: k.Rise, Fall: k.Fall,
+		}}
 	}
 	if s.Origin, err = origin.New(config); err != nil {
 		return nil, err

@@ -166,4 +166,3 @@ func clientIP(r *http.Request) (netip.Addr, error) {
 }
 
 func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
-

@@ -132,7 +132,9 @@ func (c *Sign) ttl() time.Duration {
 
 // fits refuses what the scheme would pass over in silence.
 func (c *Sign) fits() error {
-	can := func(schemes ...string) bool { return strings.Contains(" "+strings.Join(schemes, " ")+" ", " "+c.Scheme+" ") }
+	can := func(schemes ...string) bool {
+		return strings.Contains(" "+strings.Join(schemes, " ")+" ", " "+c.Scheme+" ")
+	}
 	switch {
 	case c.Keys == "":
 		return errors.New("keys is missing: name the file")
