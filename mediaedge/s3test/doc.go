@@ -14,8 +14,9 @@
 // It checks SigV4 in headers and in presigned URLs, and keeps buckets private.
 // As MinIO does, it ignores If-Range, answers a request for several ranges with
 // the whole object, says no length with a 416, and answers a Range on HEAD with
-// 206. Unlike S3 it says that a key is missing to who may not list the bucket.
-// This package's tests hold all of that fast.
+// 206. Unlike S3 it says that a key is missing to who may not list the bucket,
+// and takes a presigned URL whose time is to come. This package's tests hold
+// fast all but the last.
 //
 // Buckets are reached by path, and as a name below "localhost", which not every
 // resolver knows: [Server.DialContext] is for clients that ask so. Put and Get
