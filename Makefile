@@ -3,7 +3,7 @@
 # make check   format, vet, staticcheck, import rules, tests with the race detector
 # make bench   benchmarks of the hot path; bench-consul: from a key in Consul to the first answer, 1,000 services watched;
 #              bench-streams: memory per idle stream beside stock Caddy and HAProxy, which must be installed
-# make tools   build what the tests run besides: a real Consul server (minutes, once)
+# make tools   build what the tests run besides, once: real servers of Consul (15 minutes) and S3 (a minute or two)
 GO ?= go
 TOOL = $(GO) tool -modfile=internal/tools/go.mod
 
@@ -17,6 +17,7 @@ test: tools
 	cd internal/bench && $(GO) test ./...
 
 tools:
+	cd internal/tools/s3 && $(GO) tool -n versitygw >/dev/null
 	cd internal/tools/consul && $(GO) tool -n consul >/dev/null
 
 check: lint race

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"github.com/greenroom-proxy/greenroom/internal/realserver"
 )
 
 // Cluster runs n servers with their state on disk, which elect one of them,
@@ -61,7 +63,7 @@ func AllReady(t testing.TB, servers []*Server) {
 // Leader returns the one that leads, as each running server says; and the others.
 func Leader(t testing.TB, servers []*Server) (leader *Server, followers []*Server) {
 	t.Helper()
-	err := until("a leader", func() error {
+	err := realserver.Until("a leader", func() error {
 		leader, followers = nil, nil
 		for _, s := range servers {
 			address, err := s.API.Status().Leader()

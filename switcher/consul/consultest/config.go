@@ -1,46 +1,23 @@
 package consultest
 
 import (
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"time"
 
+	"github.com/greenroom-proxy/greenroom/internal/realserver"
 	"github.com/hashicorp/consul/api"
 )
 
 // ports of one server, all on loopback.
 type ports struct{ http, https, server, lan, wan int }
 
-// freePorts finds ports that no one uses, TCP or UDP. They are below those that
-// the kernel gives to connections, or one of these might take a port while its
-// server is restarted. Another process may still be faster.
 func freePorts() (ports, error) {
-	var p ports
-	for _, port := range []*int{&p.http, &p.https, &p.server, &p.lan, &p.wan} {
-		for range 100 {
-			*port = 12000 + rand.IntN(20000)
-			address := fmt.Sprintf("127.0.0.1:%d", *port)
-			l, err := net.Listen("tcp", address)
-			if err != nil {
-				*port = 0
-				continue
-			}
-			defer func() { _ = l.Close() }() // not before all are found, so that they differ
-			u, err := net.ListenPacket("udp", address)
-			if err == nil {
-				_ = u.Close()
-				break
-			}
-			*port = 0
-		}
-		if *port == 0 {
-			return p, errors.New("consultest: no port is free")
-		}
+	p, err := realserver.Ports(5)
+	if err != nil {
+		return ports{}, err
 	}
-	return p, nil
+	return ports{http: p[0], https: p[1], server: p[2], lan: p[3], wan: p[4]}, nil
 }
 
 // arguments of the process.

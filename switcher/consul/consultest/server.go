@@ -1,22 +1,17 @@
 package consultest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
+	"github.com/greenroom-proxy/greenroom/internal/realserver"
 	"github.com/hashicorp/consul/api"
 )
-
-// patience is how long a helper waits for what must come about.
-const patience = 60 * time.Second
 
 // Options of a server. The zero value is a server that keeps its state in
 // memory, without ACLs and TLS.
@@ -54,7 +49,7 @@ type Server struct {
 	args    []string
 
 	mu    sync.Mutex
-	child *child // nil when it does not run; guarded by mu
+	child *realserver.Process // nil when it does not run; guarded by mu
 }
 
 // Start runs a server until the test ends, and returns when it has a leader.
@@ -122,6 +117,9 @@ func newServer(o Options, more ...string) (*Server, error) {
 	return s, err
 }
 
+// binary returns the path of Consul's server.
+var binary = sync.OnceValues(func() (string, error) { return realserver.Tool("consul", "consul") })
+
 // run starts the process.
 func (s *Server) run() error {
 	path, err := binary()
@@ -129,7 +127,7 @@ func (s *Server) run() error {
 		return err
 	}
 	_ = os.Remove(s.Socket) // a killed server leaves it
-	c, err := launch(path, s.args, s.logFile())
+	c, err := realserver.Start(path, s.args, nil, s.logFile())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.child = c
@@ -139,12 +137,12 @@ func (s *Server) run() error {
 // ready waits until the server has a leader that stands behind reads, and takes
 // the token.
 func (s *Server) ready() error {
-	return until("a server that is ready", func() error {
+	return realserver.Until("a server that is ready", func() error {
 		s.mu.Lock()
-		gone := s.child == nil || !s.child.running()
+		gone := s.child == nil || !s.child.Running()
 		s.mu.Unlock()
 		if gone {
-			return errEnded
+			return realserver.ErrEnded
 		}
 		_, meta, err := s.API.Catalog().Nodes(nil)
 		switch {
@@ -159,40 +157,8 @@ func (s *Server) ready() error {
 	})
 }
 
-// errEnded ends the wait for what a dead server will never do.
-var errEnded = errors.New("the server has ended")
-
-// until asks every 20 ms whether something has come about.
-func until(what string, ask func() error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ask()
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, errEnded) {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("waited %s for %s: %w", patience, what, err)
-		}
-	}
-}
-
 // Log returns the end of what the server has written.
-func (s *Server) Log() string {
-	data, err := os.ReadFile(s.logFile())
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(string(data), "\n")
-	return strings.Join(lines[max(0, len(lines)-40):], "\n")
-}
+func (s *Server) Log() string { return realserver.Tail(s.logFile()) }
 
 func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
 
@@ -215,7 +181,7 @@ func (s *Server) signal(t testing.TB, sig syscall.Signal) {
 	if s.child == nil {
 		t.Fatal("consultest: the server does not run")
 	}
-	if err := s.child.process.Signal(sig); err != nil {
+	if err := s.child.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -224,7 +190,7 @@ func (s *Server) end(sig syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.child != nil {
-		s.child.end(sig)
+		s.child.End(sig)
 		s.child = nil
 	}
 }

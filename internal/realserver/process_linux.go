@@ -1,4 +1,4 @@
-package consultest
+package realserver
 
 import "syscall"
 
