@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -145,7 +144,6 @@ func (s *sparing) allow(word string, now time.Time) bool {
 	if last, there := s.last[word]; there && now.Sub(last) < time.Minute {
 		return false
 	}
-	s.last = maps.Clone(s.last)
 	if s.last == nil {
 		s.last = map[string]time.Time{}
 	}
