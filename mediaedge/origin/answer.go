@@ -146,7 +146,7 @@ func (a *attempt) code(ctx context.Context, q question) string {
 	if refusal != nil {
 		return ""
 	}
-	res, err := a.e.transport.RoundTrip(r)
+	res, err := roundTrip(a.e.transport, r)
 	if err != nil {
 		return ""
 	}

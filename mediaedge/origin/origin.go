@@ -82,7 +82,11 @@ func (o *Origin) transport(c Config, p place, once bool) *http.Transport {
 			if addr != p.addr {
 				return nil, fmt.Errorf("%q is not an endpoint", addr)
 			}
-			return o.dial(ctx, network, addr)
+			c, err := o.dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &conn{Conn: c}, nil
 		},
 		TLSClientConfig:        secure,
 		TLSHandshakeTimeout:    c.Timeouts.Dial,
@@ -94,6 +98,7 @@ func (o *Origin) transport(c Config, p place, once bool) *http.Transport {
 		IdleConnTimeout:        time.Minute,
 		MaxResponseHeaderBytes: 64 << 10,
 		ReadBufferSize:         64 << 10, // larger reads go past it
+		WriteBufferSize:        32 << 10, // a head is one Write, see conn
 	}
 }
 
