@@ -146,7 +146,7 @@ func (a *attempt) code(ctx context.Context, q question) string {
 	if refusal != nil {
 		return ""
 	}
-	res, err := a.e.transport.RoundTrip(r)
+	res, err := roundTrip(a.e.transport, r)
 	if err != nil {
 		return ""
 	}
@@ -189,7 +189,7 @@ func present(res *http.Response) *http.Response {
 			out.Header[name] = vv
 		}
 	}
-	if res.ContentLength >= 0 {
+	if res.ContentLength >= 0 && res.StatusCode != http.StatusNoContent && res.StatusCode != http.StatusNotModified {
 		out.Header["Content-Length"] = []string{strconv.FormatInt(res.ContentLength, 10)}
 	}
 	return out

@@ -36,7 +36,7 @@ func (a *attempt) ask(client context.Context, q question, wait time.Duration) (*
 	}
 	a.e.attempts.Add(1)
 	late := time.AfterFunc(wait, func() { cancel(errHead) })
-	res, err := a.e.transport.RoundTrip(r)
+	res, err := roundTrip(a.e.transport, r)
 	fault := ""
 	if err == nil {
 		fault = a.explain(ctx, q, res)

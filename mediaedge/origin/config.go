@@ -92,7 +92,7 @@ type Check struct {
 // minutes; zero means the default.
 type Timeouts struct {
 	Dial time.Duration // for a connection; again for its TLS handshake. Default: 2 s
-	Head time.Duration // to the end of the response's head, all that before included. Default: 10 s
+	Head time.Duration // from the dial to the end of the response's head; before that, as long again for a connection to be free. Default: 10 s
 	Idle time.Duration // in one read of a body; time that the client takes does not count. Default: 15 s
 }
 

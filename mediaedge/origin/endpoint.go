@@ -29,7 +29,7 @@ type endpoint struct {
 	since   time.Time           // when healthy last changed
 }
 
-// probed reports what probes say. Without a verdict they say nothing.
+// probedLocked reports what probes say: nothing against it, without a verdict.
 func (e *endpoint) probedLocked() bool { return e.active == nil || !e.active.Known || e.active.Healthy }
 
 func (e *endpoint) fit() bool {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -83,7 +82,11 @@ func (o *Origin) transport(c Config, p place, once bool) *http.Transport {
 			if addr != p.addr {
 				return nil, fmt.Errorf("%q is not an endpoint", addr)
 			}
-			return o.dial(ctx, network, addr)
+			c, err := o.dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &conn{Conn: c}, nil
 		},
 		TLSClientConfig:        secure,
 		TLSHandshakeTimeout:    c.Timeouts.Dial,
@@ -95,6 +98,7 @@ func (o *Origin) transport(c Config, p place, once bool) *http.Transport {
 		IdleConnTimeout:        time.Minute,
 		MaxResponseHeaderBytes: 64 << 10,
 		ReadBufferSize:         64 << 10, // larger reads go past it
+		WriteBufferSize:        32 << 10, // a head is one Write, see conn
 	}
 }
 
@@ -145,7 +149,6 @@ func (s *sparing) allow(word string, now time.Time) bool {
 	if last, there := s.last[word]; there && now.Sub(last) < time.Minute {
 		return false
 	}
-	s.last = maps.Clone(s.last)
 	if s.last == nil {
 		s.last = map[string]time.Time{}
 	}
