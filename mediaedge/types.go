@@ -158,11 +158,17 @@ func extension(path string) string {
 	if dot < 1 {
 		return ""
 	}
-	b := []byte(name[dot+1:])
+	ext := name[dot+1:]
+	if !strings.ContainsFunc(ext, isUpper) {
+		return ext
+	}
+	b := []byte(ext)
 	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
+		if isUpper(rune(c)) {
 			b[i] = c + ('a' - 'A')
 		}
 	}
 	return string(b)
 }
+
+func isUpper(c rune) bool { return 'A' <= c && c <= 'Z' }

@@ -73,6 +73,7 @@ type edge struct {
 	service   *switcher.Service
 	runtime   *runtime
 	budget    *budget
+	leak      *leak
 	onward    *Onward
 	spool     spool.Limits
 	outcomes  func() *outcomes // made at first use, so that a refused config shows in no metric
@@ -142,6 +143,7 @@ func (app *App) edge(ctx caddy.Context, name string, s *Service) (*edge, error) 
 	e := &edge{
 		name: name, config: s, service: rt.switcher.Service(name), runtime: rt,
 		budget:   rt.budget(name),
+		leak:     rt.leak(name),
 		onward:   app.onward(name, s.Resume),
 		outcomes: sync.OnceValue(func() *outcomes { return rt.metrics.of(name) }),
 	}

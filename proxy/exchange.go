@@ -90,6 +90,9 @@ type Exchange struct {
 	// nil: the body is read as it comes, and once.
 	Upload *upload
 
+	// Leak counts the response if it is media. nil: nobody does.
+	Leak *leak
+
 	flow
 
 	mu       sync.Mutex

@@ -31,7 +31,7 @@ func (a *attempt) relay(res *http.Response) error {
 		// A stream both ways: a client that only listens may be silent.
 		defer liftReadTimeout(a.r.Context())()
 	}
-	readErr, writeErr := a.copyBody(res, bye)
+	readErr, writeErr := a.copyBody(res, bye, a.x.Leak.response(a.r, res))
 	// Before Close: over HTTP/2 that waits for the transport's reading of the
 	// request's body to end, and a slow client would decide when.
 	_, _ = a.takeBack(false)
@@ -90,7 +90,7 @@ func (a *attempt) writeHead(res *http.Response) (announced []string) {
 }
 
 // copyBody copies until the body ends, and tells the side that failed.
-func (a *attempt) copyBody(res *http.Response, bye *farewell) (readErr, writeErr error) {
+func (a *attempt) copyBody(res *http.Response, bye *farewell, media *leakCount) (readErr, writeErr error) {
 	if res.Body == http.NoBody {
 		return nil, nil
 	}
@@ -111,6 +111,7 @@ func (a *attempt) copyBody(res *http.Response, bye *farewell) (readErr, writeErr
 		if n > 0 {
 			n = bye.passed(buf[:n])
 			a.x.Sent(n)
+			media.passed(n)
 			if _, werr := a.w.Write(buf[:n]); werr != nil {
 				return nil, werr
 			}

@@ -34,6 +34,7 @@ type metrics struct {
 	replays    *prometheus.CounterVec
 	unreplayed *prometheus.CounterVec
 	gauges     gauges
+	leaks      leaks
 }
 
 func newMetrics(rt *runtime) *metrics {
@@ -62,12 +63,13 @@ func newMetrics(rt *runtime) *metrics {
 		replays:    counter("replays_total", "Requests with a body that were sent again, to another upstream.", "service"),
 		unreplayed: counter("replay_refusals_total", "Requests with a body that an upstream did not answer and that were not sent again, by why.", "service", "reason"),
 		gauges:     gauges{rt},
+		leaks:      leaks{rt},
 	}
 }
 
 func (m *metrics) register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.retries, m.cutovers, m.moves, m.drains, m.evictions, m.fleet,
-		m.resumes, m.carried, m.refusals, m.truncated, m.replays, m.unreplayed, m.gauges} {
+		m.resumes, m.carried, m.refusals, m.truncated, m.replays, m.unreplayed, m.gauges, m.leaks} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}

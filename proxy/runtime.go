@@ -48,6 +48,7 @@ type runtime struct {
 	supervisors map[string]*supervisor    // guarded by mu
 	budgets     map[string]*budget        // guarded by mu
 	retired     sync.Map                  // *retired by the name of the service
+	leaks       sync.Map                  // *leak by the name of the service
 	inForce     atomic.Pointer[App]       // the first of apps; written under mu
 	handler     atomic.Pointer[control.Handler]
 	log         *slog.Logger
@@ -81,7 +82,7 @@ func loadRuntime() (*runtime, error) {
 		rt.usher = usher{ledger: &rt.ledger, pace: rt.pace, healthy: rt.wellWithout, ended: rt.metrics.evicted, press: rt.press}
 		rt.switcher = switcher.New(rt, switcher.Hooks{
 			Evict: rt.evict, Streams: rt.whatIsLeft, Event: rt.metrics.event, Warn: rt.warn,
-			Moved: rt.moved, Elsewhere: rt.elders.inflight,
+			Moved: rt.moved, Elsewhere: rt.elders.inflight, MediaLeak: rt.mediaLeak,
 		}, rt.log)
 		return rt, nil
 	})

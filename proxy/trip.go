@@ -51,6 +51,7 @@ func (t *trip) run(w http.ResponseWriter, r *http.Request) error {
 	if t.client.cookie != nil && !t.preview.idle {
 		http.SetCookie(w, t.client.cookie)
 	}
+	t.edge.leak.upload(r)
 	t.upload = t.edge.upload(w, r)
 	defer t.upload.giveBack(w)
 	err := t.tryUpstreams(w, r)
@@ -177,7 +178,7 @@ func (t *trip) warmUp(ctx context.Context) bool {
 func (t *trip) attempt(w http.ResponseWriter, r *http.Request, x *entry) error {
 	t.attempts++
 	t.upstream = x.Upstream
-	x.CloseCode, x.Upload = uint16(t.edge.config.CloseCode), t.upload
+	x.CloseCode, x.Upload, x.Leak = uint16(t.edge.config.CloseCode), t.upload, t.edge.leak
 	if name := t.edge.config.ColorHeader; name != "" {
 		w.Header().Set(name, x.lease.Color.String())
 		x.Own = http.CanonicalHeaderKey(name)

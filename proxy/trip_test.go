@@ -31,7 +31,7 @@ func newTestEdge(t testing.TB, config *Service, forward forwarderFunc, addresses
 	rt := new(runtime)
 	rt.metrics = newMetrics(rt)
 	e := &edge{
-		name: "app", config: config, service: service, runtime: rt, budget: new(budget), forwarder: forward,
+		name: "app", config: config, service: service, runtime: rt, budget: new(budget), leak: rt.leak("app"), forwarder: forward,
 		outcomes: sync.OnceValue(func() *outcomes { return rt.metrics.of("app") }),
 	}
 	return e, sw

@@ -11,7 +11,7 @@ import (
 func (s *Switcher) Services(ctx context.Context) (views []ServiceView, err error) {
 	err = s.do(ctx, func() {
 		for _, name := range slices.Sorted(maps.Keys(s.machines)) {
-			views = append(views, s.view(s.machines[name]))
+			views = append(views, s.show(s.machines[name]))
 		}
 	})
 	return views, err
@@ -22,7 +22,7 @@ func (s *Switcher) View(ctx context.Context, name string) (view ServiceView, err
 	closed := s.do(ctx, func() {
 		var m *machine
 		if m, err = s.machine(name); err == nil {
-			view = s.view(m)
+			view = s.show(m)
 		}
 	})
 	if closed != nil {
@@ -56,6 +56,16 @@ func (s *Switcher) receipt(members []*machine, id string, changed bool) Receipt 
 		r.Services = append(r.Services, s.view(m))
 	}
 	return r
+}
+
+// show is view with what only status tells: paths of clients' requests have no
+// place in receipts, which scripts keep.
+func (s *Switcher) show(m *machine) ServiceView {
+	v := s.view(m)
+	if s.hooks.MediaLeak != nil {
+		v.MediaLeak = s.hooks.MediaLeak(m.name)
+	}
+	return v
 }
 
 func (s *Switcher) view(m *machine) ServiceView {

@@ -49,6 +49,9 @@ type Hooks struct {
 	// Warn returns what else status is to warn of, for one service. Nil is
 	// fine.
 	Warn func(service string) []string
+	// MediaLeak returns the media that has gone through a service's pools, for
+	// status; nil: none. Nil is fine.
+	MediaLeak func(service string) *MediaLeak
 }
 
 // Drain is a color that has lost its traffic.

@@ -20,6 +20,9 @@ type ServiceView struct {
 	Source SourceView `json:"source"`
 	// Pins are the sessions that keep their color; nil: none do.
 	Pins *PinsView `json:"pins,omitempty"`
+	// MediaLeak is the media that has gone through the pools; nil: none. The
+	// views in a Receipt have none.
+	MediaLeak *MediaLeak `json:"media_leak,omitempty"`
 	// Warnings are things an operator should know, in sentences: state that
 	// could not be written, a source that fails.
 	Warnings []string `json:"warnings,omitempty"`
@@ -53,6 +56,29 @@ type PinsView struct {
 	Idle    Duration `json:"idle"`
 	Refused uint64   `json:"refused"` // requests that found no room for their session
 	Moved   uint64   `json:"moved"`   // sessions that left their color while they lived
+}
+
+// MediaLeak is the media that has gone through a service's pools, which could
+// come from elsewhere, since the process began.
+type MediaLeak struct {
+	Responses int64 `json:"responses"`
+	Bytes     int64 `json:"bytes"` // of their bodies
+	// Kinds are the kinds of media with any, the one with most bytes first.
+	Kinds []KindLeak `json:"kinds,omitempty"`
+	// Uploads are requests with media, and UploadBytes what clients sent.
+	Uploads     int64 `json:"uploads,omitempty"`
+	UploadBytes int64 `json:"upload_bytes,omitempty"`
+	// Last is when the latest of either began, and Example its path, or nearly
+	// the latest's: at most 120 bytes, without its query.
+	Last    time.Time `json:"last"`
+	Example string    `json:"example,omitempty"`
+}
+
+// KindLeak is the part of one kind of media, as playlist or segment.
+type KindLeak struct {
+	Kind      string `json:"kind"`
+	Responses int64  `json:"responses"`
+	Bytes     int64  `json:"bytes"`
 }
 
 // HeldView is the sessions that a drain waits for.

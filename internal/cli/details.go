@@ -33,6 +33,9 @@ func details(v *switcher.ServiceView, now time.Time) []line {
 		lines = append(lines, label("pins").add(plain, "at most %d, %s idle, %d moved", p.Max, short(time.Duration(p.Idle)), p.Moved).
 			add(refusedStyle(p.Refused), ", %d refused", p.Refused))
 	}
+	if v.MediaLeak != nil {
+		lines = append(lines, leakLines(v.MediaLeak, now)...)
+	}
 	lines = append(lines, label("source").add(plain, "%s", source(v.Source, now)))
 	for _, n := range v.Source.Notes {
 		lines = append(lines, label("").add(warn, "%s", n))

@@ -126,6 +126,10 @@ func draining() switcher.ServiceView {
 	v := calm()
 	v.Name, v.Phase, v.Previous = "chat", switcher.Draining, switcher.Blue
 	v.Blue.Inflight, v.Blue.SafeToStop, v.Blue.Pinned, v.Green.Pinned = 28, false, 12, 1
+	v.MediaLeak = &switcher.MediaLeak{
+		Responses: 3412, Bytes: 1<<30 + 1<<28, Uploads: 1, UploadBytes: 5 << 20, Last: before(3 * time.Second), Example: "/vod/42/seg-0001.ts",
+		Kinds: []switcher.KindLeak{{Kind: "segment", Responses: 3000, Bytes: 1<<30 + 1<<27}, {Kind: "playlist", Responses: 412, Bytes: 1 << 27}},
+	}
 	v.Pins = &switcher.PinsView{Max: 100000, Idle: switcher.Duration(time.Minute), Refused: 3, Moved: 2}
 	v.Source = switcher.SourceView{Name: "consul chat by tag", Updated: before(3 * time.Hour), SourceReport: switcher.SourceReport{
 		Answered: before(2 * time.Second), Notes: []string{"1 green instances cannot be used", "green: instance c7: no port"},
@@ -155,6 +159,7 @@ func broken() switcher.ServiceView {
 	v.Lock = &switcher.Lock{Reason: "no deploys during the match", By: "uid 0 (root)", At: before(90 * time.Minute)}
 	v.Cutover.Held, v.Cutover.Gates = &switcher.Hold{Reason: "step 1 of 3 waits for resume"}, nil
 	v.Source = switcher.SourceView{Name: "consul app", Updated: before(26 * time.Hour), Error: "connection refused", ErrorSince: before(25 * time.Hour), Remembered: true}
+	v.MediaLeak = &switcher.MediaLeak{Uploads: 2, UploadBytes: 3 << 30, Last: before(2 * time.Hour)}
 	v.Warnings = []string{"the pools are those of yesterday: connection refused"}
 	return v
 }

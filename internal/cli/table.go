@@ -105,6 +105,9 @@ func notes(v *switcher.ServiceView, now time.Time) (lines []line) {
 	if c := v.Cutover; c != nil {
 		lines = append(lines, line{{warn, "  " + string(c.Kind)}}.join(moving(v, now)))
 	}
+	if v.MediaLeak != nil {
+		lines = append(lines, line{{warn, "  media"}, {plain, " " + leakText(v.MediaLeak, now)}})
+	}
 	for _, w := range v.Warnings {
 		lines = append(lines, line{{bad, "  warning"}, {plain, " " + w}})
 	}

@@ -153,7 +153,11 @@ func (b *board) lines(width, height int, now time.Time) []line {
 	if b.down != nil {
 		head = head.add(bad, "  the edge is gone: %s", b.down)
 	}
-	lines := append([]line{head, nil}, statusTable(b.views, width, now)...)
+	moving := slices.Clone(b.views)
+	for i := range moving {
+		moving[i].MediaLeak = nil // is no news, and would take the room of the events
+	}
+	lines := append([]line{head, nil}, statusTable(moving, width, now)...)
 	shown := make(map[string]bool)
 	for i := range b.views {
 		if c := b.views[i].Cutover; c != nil && !shown[c.ID] {
