@@ -96,8 +96,9 @@ func newServer(dir string) (*Server, error) {
 // binary returns the path of the server.
 var binary = sync.OnceValues(func() (string, error) { return realserver.Tool("s3", "versitygw") })
 
-// run starts the process. What says who an object is by extended attributes
-// lies in files instead, since not every file system has those.
+// run starts the process. ETags and types of objects are kept in files beside
+// them: the server would use extended attributes, which not every file system
+// has.
 func (s *Server) run() error {
 	path, err := binary()
 	if err != nil {
