@@ -14,23 +14,23 @@ import (
 	"time"
 )
 
-// library is an origin of media that counts what it is asked.
-type library struct {
+// archive is an origin of media that counts what it is asked.
+type archive struct {
 	*httptest.Server
 	asked   atomic.Int64
 	objects map[string][]byte
 	slow    chan struct{} // not nil: bodies pause in their middle until it is closed
 }
 
-func newLibrary(t testing.TB, objects map[string][]byte) *library {
+func newArchive(t testing.TB, objects map[string][]byte) *archive {
 	t.Helper()
-	l := &library{objects: objects}
+	l := &archive{objects: objects}
 	l.Server = httptest.NewServer(l)
 	t.Cleanup(l.Close)
 	return l
 }
 
-func (l *library) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (l *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.asked.Add(1)
 	body, ok := l.objects[r.URL.Path]
 	if !ok {
@@ -89,7 +89,7 @@ func mediaEdge(t testing.TB, options string) *edge {
 
 func TestAThousandClientsOnAColdSegmentAreOneFetch(t *testing.T) {
 	segment := film(3 << 20)
-	origin := newLibrary(t, map[string][]byte{"/seg1.m4s": segment})
+	origin := newArchive(t, map[string][]byte{"/seg1.m4s": segment})
 	origin.slow = make(chan struct{})
 	e := mediaEdge(t, "path /media/\nstrip_prefix /media\norigin "+origin.URL)
 
@@ -130,7 +130,7 @@ func TestAThousandClientsOnAColdSegmentAreOneFetch(t *testing.T) {
 }
 
 func TestACutoverChangesNothingOfMedia(t *testing.T) {
-	origin := newLibrary(t, map[string][]byte{"/a.mp4": film(5 << 20), "/b.m4s": film(100_000)})
+	origin := newArchive(t, map[string][]byte{"/a.mp4": film(5 << 20), "/b.m4s": film(100_000)})
 	e := mediaEdge(t, "name vod\npath /media/\nstrip_prefix /media\norigin "+origin.URL)
 	get := func(path, ranges string) (string, []byte) {
 		t.Helper()
