@@ -17,9 +17,9 @@ type Options struct {
 	Window time.Duration
 
 	// MaxSessions is how many sessions are known at a time, in all scopes
-	// together. Default 100,000. A session costs about 60 bytes, up to 100
-	// while maps grow. Beyond it new sessions are refused and counted, until
-	// others have expired; their reports count all the same.
+	// together. Default 100,000. A session costs 50 to 110 bytes, as maps grow
+	// by doubling. Beyond it new sessions are refused and counted, until others
+	// have expired; their reports count all the same.
 	MaxSessions int
 }
 
