@@ -17,9 +17,9 @@ type Options struct {
 	Window time.Duration
 
 	// MaxSessions is how many sessions are known at a time, in all scopes
-	// together. Default 100,000. A session costs about 60 bytes, up to 100
-	// while maps grow. Beyond it new sessions are refused and counted, until
-	// others have expired; their reports count all the same.
+	// together. Default 100,000. A session costs 50 to 110 bytes, as maps grow
+	// by doubling. Beyond it new sessions are refused and counted, until others
+	// have expired; their reports count all the same.
 	MaxSessions int
 }
 
@@ -73,19 +73,24 @@ type scopes struct {
 	ids   map[Scope]int
 }
 
+// find returns the number that the scope has, or is to share.
+func (s *scopes) find(scope Scope) (id int, ok bool) {
+	id, ok = s.ids[scope]
+	return id, ok || len(s.names) > MaxScopes
+}
+
 // id returns the scope's number, which it has for ever.
 func (m *Meter) id(scope Scope) int {
-	if id, ok := m.scopes.Load().ids[scope]; ok {
+	if id, ok := m.scopes.Load().find(scope); ok {
 		return id
 	}
 	m.naming.Lock()
 	defer m.naming.Unlock()
 	was := m.scopes.Load()
-	id, ok := was.ids[scope]
-	if ok || len(was.names) > MaxScopes {
+	if id, ok := was.find(scope); ok {
 		return id
 	}
-	id = len(was.names)
+	id := len(was.names)
 	next := &scopes{names: append(slices.Clip(was.names), scope), ids: maps.Clone(was.ids)}
 	next.ids[scope] = id
 	m.scopes.Store(next)

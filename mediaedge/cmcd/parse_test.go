@@ -237,6 +237,16 @@ func TestWhatIsBeyondTheBoundsIsRefusedWhole(t *testing.T) {
 	}
 }
 
+func TestAValueThatIsTooLongInAnySpellingIsNotDecoded(t *testing.T) {
+	long := strings.Repeat("%20", MaxLength)
+	if _, ok, err := ParseQuery("CMCD=bs" + long[6:]); !ok || err != nil {
+		t.Errorf("as long as may be: %v, %v", ok, err)
+	}
+	if _, ok, err := ParseQuery("CMCD=" + long + "%zz"); ok || err != ErrLength {
+		t.Errorf("longer: %v, %v", ok, err)
+	}
+}
+
 func TestTheBoundsHoldForTheFourFieldsTogether(t *testing.T) {
 	part := "k" + strings.Repeat(" ", 600)
 	h := http.Header{"Cmcd-Object": {part}, "Cmcd-Request": {part}, "Cmcd-Session": {part}}
