@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -71,10 +72,15 @@ func roundTripOnce(t *http.Transport, r *http.Request) (*http.Response, error) {
 		},
 	})
 	res, err := t.RoundTrip(r.WithContext(ctx))
-	if err == nil && surplus.Load() {
+	if surplus.Load() {
 		_ = used.Load().Close() // the true answer is still to come on it
-		_ = res.Body.Close()
-		return nil, errSurplus
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		res, err = nil, errSurplus
+		if r.Context().Err() != nil {
+			err = context.Cause(r.Context())
+		}
 	}
 	return res, err
 }

@@ -45,7 +45,7 @@ type store struct {
 func newStore(t testing.TB, content []byte) *store {
 	s := &store{content: content, etag: `"v1"`}
 	s.Server = httptest.NewUnstartedServer(s)
-	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.Config.ErrorLog = discardLog
 	s.Start()
 	t.Cleanup(s.Close)
 	return s
@@ -103,6 +103,8 @@ func (f *fatal) Write(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+var discardLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }

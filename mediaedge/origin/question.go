@@ -118,8 +118,8 @@ func validRange(s string) bool {
 		if n++; !ok || n > maxRanges || first == "" && last == "" || !number(first) || !number(last) {
 			return false
 		}
-		if first != "" && last != "" && smaller(last, first) {
-			return false
+		if first != "" && last != "" && smaller(last, first) || first == "" && strings.Trim(last, "0") == "" {
+			return false // nothing at all, which servers do not agree on how to answer
 		}
 	}
 	return true

@@ -30,7 +30,7 @@ func TestWhatComesAfterTheAnnouncedLengthReachesNobody(t *testing.T) {
 	var running sync.WaitGroup
 	for range 8 {
 		running.Go(func() {
-			for range 500 {
+			for range 150 {
 				g := fetch(t, o.Object("/a", ""), http.MethodGet, nil)
 				if g.err == nil && (string(g.body) != "abc" || g.ContentLength != 3) {
 					t.Errorf("got %q", g.body)
