@@ -4,21 +4,29 @@
 # make bench   benchmarks of the hot path; bench-consul: from a key in Consul to the first answer, 1,000 services watched;
 #              bench-streams: memory per idle stream beside stock Caddy and HAProxy, which must be installed
 # make tools   build what the tests run besides, once: real servers of Consul (15 minutes) and S3 (a minute or two)
+# make tools   get what the tests run besides: a real Consul server (minutes, once), and the players of the browser tests
 GO ?= go
 TOOL = $(GO) tool -modfile=internal/tools/go.mod
+PLAYERS = internal/player/browser
 
 .PHONY: build test check lint race bench bench-consul bench-streams tools
 
 build:
 	$(GO) build -trimpath -o greenroom .
 
+# Browsers play in real time: their tests have no others beside them.
 test: tools
-	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 20m -skip InABrowser ./...
+	$(GO) test -timeout 15m -p 1 -run InABrowser ./internal/player/ ./internal/e2e/
 	cd internal/bench && $(GO) test ./...
 
 tools:
 	cd internal/tools/s3 && $(GO) tool -n versitygw >/dev/null
+tools: $(PLAYERS)/node_modules/.package-lock.json
 	cd internal/tools/consul && $(GO) tool -n consul >/dev/null
+
+$(PLAYERS)/node_modules/.package-lock.json: $(PLAYERS)/package-lock.json
+	cd $(PLAYERS) && npm ci
 
 check: lint race
 
