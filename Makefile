@@ -3,8 +3,8 @@
 # make check   format, vet, staticcheck, import rules, tests with the race detector
 # make bench   benchmarks of the hot path; bench-consul: from a key in Consul to the first answer, 1,000 services watched;
 #              bench-streams: memory per idle stream beside stock Caddy and HAProxy, which must be installed
-# make tools   build what the tests run besides, once: real servers of Consul (15 minutes) and S3 (a minute or two)
-# make tools   get what the tests run besides: a real Consul server (minutes, once), and the players of the browser tests
+# make tools   get what the tests run besides: real servers of Consul and S3 (built once, in minutes), and the players of
+#              the browser tests
 GO ?= go
 TOOL = $(GO) tool -modfile=internal/tools/go.mod
 PLAYERS = internal/player/browser
@@ -20,9 +20,8 @@ test: tools
 	$(GO) test -timeout 15m -p 1 -run InABrowser ./internal/player/ ./internal/e2e/
 	cd internal/bench && $(GO) test ./...
 
-tools:
-	cd internal/tools/s3 && $(GO) tool -n versitygw >/dev/null
 tools: $(PLAYERS)/node_modules/.package-lock.json
+	cd internal/tools/s3 && $(GO) tool -n versitygw >/dev/null
 	cd internal/tools/consul && $(GO) tool -n consul >/dev/null
 
 $(PLAYERS)/node_modules/.package-lock.json: $(PLAYERS)/package-lock.json
