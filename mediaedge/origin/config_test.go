@@ -35,7 +35,9 @@ func TestAnEndpointIsReadToOnePlace(t *testing.T) {
 func TestAConfigurationThatIsWrongIsRefusedByNameAndShowsNoSecret(t *testing.T) {
 	good := func() Config { return Config{Name: "vod", Endpoints: at("https://a.example")} }
 	url := func(u string) func(*Config) { return func(c *Config) { c.Endpoints = at("https://b.example", u) } }
-	field := func(name, value string) func(*Config) { return func(c *Config) { c.Header = http.Header{name: {value}} } }
+	field := func(name, value string) func(*Config) {
+		return func(c *Config) { c.Header = http.Header{name: {value}} }
+	}
 	bucket := func(name string) func(*Config) { return func(c *Config) { c.S3 = &S3{Bucket: name} } }
 	for _, c := range []struct {
 		spoil func(*Config)
