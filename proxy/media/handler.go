@@ -60,12 +60,13 @@ type Handler struct {
 	// A path to which players post CMCD events (CTA-5004-B). Default: none.
 	CMCDEvents string `json:"cmcd_events,omitempty"`
 
-	app     *App
-	matcher *mediaedge.Matcher
-	cors    *cors.CORS // nil: none
-	source  *source    // nil: redirects
-	counts  *counts
-	log     *slog.Logger
+	app       *App
+	matcher   *mediaedge.Matcher
+	cors      *cors.CORS // nil: none
+	eventCORS *cors.CORS // nil: none
+	source    *source    // nil: redirects
+	counts    *counts
+	log       *slog.Logger
 }
 
 // CORS is the preset for players: what they send and read is allowed.
@@ -128,6 +129,10 @@ func (h *Handler) provision() (err error) {
 	if c := h.CORS; c != nil {
 		policy := cors.Policy{Origins: c.Origins, Credentials: c.Credentials, MaxAge: time.Duration(c.MaxAge), Methods: h.methods()}
 		if h.cors, err = cors.New(policy); err != nil {
+			return fmt.Errorf("cors: %w", err)
+		}
+		policy.Methods, policy.Headers = []string{http.MethodPost}, []string{"Content-Type"}
+		if h.eventCORS, err = cors.New(policy); err != nil {
 			return fmt.Errorf("cors: %w", err)
 		}
 	}
@@ -268,7 +273,7 @@ func (h *Handler) keep(w http.ResponseWriter, r *http.Request, t mediaedge.Type,
 // forward sends what the origin has, past the cache.
 func (h *Handler) forward(w http.ResponseWriter, r *http.Request, t mediaedge.Type, _, _ string, object origin.Object) (result, int64, error) {
 	sent := &counter{ResponseWriter: w}
-	err := h.source.Forward(sent, r, object, func(res *http.Response) {
+	err := object.Forward(sent, r, func(res *http.Response) {
 		if t.ContentType != "" && res.StatusCode < 300 && vague(res.Header.Get("Content-Type")) {
 			res.Header.Set("Content-Type", t.ContentType)
 		}
@@ -341,7 +346,7 @@ func (h *Handler) observe(r *http.Request) {
 
 // events takes a body of CMCD events.
 func (h *Handler) events(w http.ResponseWriter, r *http.Request) error {
-	if h.cors != nil && h.cors.Handle(w, r) {
+	if h.eventCORS != nil && h.eventCORS.Handle(w, r) {
 		return nil
 	}
 	if r.Method != http.MethodPost {
