@@ -1,0 +1,56 @@
+package cache
+
+import "io"
+
+// maxEmptyReads is after how many reads without bytes or error a body's end is
+// no longer waited for.
+const maxEmptyReads = 100
+
+// buffer grows with what is read into it. What was read stays where it is in
+// slices that were taken before it grew.
+type buffer struct {
+	data  []byte
+	empty int
+}
+
+const firstBuffer = 32 << 10
+
+// read reads once, up to limit bytes in all.
+func (b *buffer) read(r io.Reader, limit int) (int, error) {
+	if len(b.data) == cap(b.data) {
+		grown := make([]byte, len(b.data), min(max(2*cap(b.data), firstBuffer), limit))
+		copy(grown, b.data)
+		b.data = grown
+	}
+	n, err := r.Read(b.data[len(b.data):min(cap(b.data), limit)])
+	b.data = b.data[:len(b.data)+n]
+	if n > 0 {
+		b.empty = 0
+	} else if b.empty++; b.empty > maxEmptyReads && err == nil {
+		err = io.ErrNoProgress
+	}
+	return n, err
+}
+
+// clip returns the bytes without room that is not needed.
+func (b *buffer) clip() []byte {
+	if cap(b.data)-len(b.data) > len(b.data)/8 {
+		b.data = append(make([]byte, 0, len(b.data)), b.data...)
+	}
+	return b.data
+}
+
+// again is a body whose beginning has been read already.
+type again struct {
+	head []byte
+	io.ReadCloser
+}
+
+func (a *again) Read(p []byte) (int, error) {
+	if len(a.head) > 0 {
+		n := copy(p, a.head)
+		a.head = a.head[n:]
+		return n, nil
+	}
+	return a.ReadCloser.Read(p)
+}

@@ -1,0 +1,2 @@
+// Package cache
+package cache
