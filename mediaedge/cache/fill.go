@@ -230,6 +230,14 @@ func (f *fill) advance(c *Cache, data []byte) {
 // finish is the end of a fill, good or bad.
 func (f *fill) finish(c *Cache, err error) {
 	o := f.o
+	lie, lied := errors.AsType[*lieError](err)
+	if lied {
+		c.log.Warn("cache: an origin does not keep its word; what was kept of the object is dropped",
+			"scope", o.scope, "path", o.path, "reason", lie.Error())
+	}
+	if lied || errors.Is(err, errChanged) {
+		c.drop(o) // before those who wait hear of it, and ask again
+	}
 	o.mu.Lock()
 	f.done, f.cur = true, nil
 	if err != nil && !errors.Is(err, errStopped) && !f.stopped {
@@ -241,13 +249,6 @@ func (f *fill) finish(c *Cache, err error) {
 	}
 	o.tell()
 	o.mu.Unlock()
-	if lie, ok := errors.AsType[*lieError](err); ok {
-		c.log.Warn("cache: an origin does not keep its word; what was kept of the object is dropped",
-			"scope", o.scope, "path", o.path, "reason", lie.Error())
-	}
-	if _, lied := errors.AsType[*lieError](err); lied || errors.Is(err, errChanged) {
-		c.drop(o)
-	}
 }
 
 // fetchRange brings blocks of a known object.

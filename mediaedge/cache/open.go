@@ -21,6 +21,7 @@ type question struct {
 	first, last int64   // bytes asked for; last 0: all
 	stale       *object // its validators go along; nil: none
 	background  bool    // nobody waits: it was served stale
+	insists     bool    // is asked although the index has changed meanwhile
 }
 
 func (q question) ranged() bool { return q.last > 0 }

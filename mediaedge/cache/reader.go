@@ -234,9 +234,9 @@ func (r *reader) part(idle func()) ([]byte, error) {
 // their way, as far as the reader is known to want them. The caller holds o.mu.
 func (c *Cache) startFill(r *reader, n int64) (*fill, error) {
 	o := r.o
-	end := min(c.blocks(o.size), n+window)
+	end := min(c.blocks(o.size), n+readAhead)
 	if r.want > 0 {
-		end = min(end, c.blocks(r.want))
+		end = min(c.blocks(r.want), n+window)
 	}
 	for _, f := range o.fills {
 		if !f.done && !f.stopped && f.next > n {
