@@ -13,7 +13,10 @@ import (
 )
 
 // memory is what the edge's process holds now.
-func (e *edge) memory() string {
+func (e *edge) memory() string { return e.status("VmRSS") }
+
+// status is a line of what the kernel says of the edge's process.
+func (e *edge) status(name string) string {
 	e.mu.Lock()
 	pid := e.cmd.Process.Pid
 	e.mu.Unlock()
@@ -21,7 +24,7 @@ func (e *edge) memory() string {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	_, rest, _ := strings.Cut(string(status), name+":")
 	size, _, _ := strings.Cut(rest, "\n")
 	return strings.TrimSpace(size)
 }

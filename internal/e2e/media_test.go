@@ -71,8 +71,14 @@ func (p *pausing) Write(b []byte) (int, error) {
 // service "app", which fails the test when it is asked for media.
 func mediaEdge(t testing.TB, options string) *edge {
 	t.Helper()
+	return mediaSite(t, "media_edge {\n"+options+"\n}")
+}
+
+// mediaSite is mediaEdge with whole directives.
+func mediaSite(t testing.TB, directives string) *edge {
+	t.Helper()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/media/") {
+		if strings.HasPrefix(r.URL.Path, "/media/") || strings.HasPrefix(r.URL.Path, "/raw/") {
 			t.Errorf("the application was asked for %s", r.URL)
 		}
 		fmt.Fprint(w, "app")
@@ -81,7 +87,7 @@ func mediaEdge(t testing.TB, options string) *edge {
 	at := strings.TrimPrefix(app.URL, "http://")
 	services := fmt.Sprintf("service app {\nblue %s\ngreen %s\ndrain_timeout 1s\n}", at, at)
 	e := newEdge(t, services)
-	e.write(services, "media_edge {\n"+options+"\n}\n"+siteBlueGreen)
+	e.write(services, directives+"\n"+siteBlueGreen)
 	e.start()
 	e.healthy()
 	return e

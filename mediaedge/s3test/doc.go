@@ -19,7 +19,8 @@
 // fast all but the last.
 //
 // Buckets are reached by path, and as a name below "localhost", which not every
-// resolver knows: [Server.DialContext] is for clients that ask so. Put and Get
+// resolver knows: [Server.DialContext] is for clients that ask so, and
+// [StartBelow] with [Numeric] for other processes. Put and Get
 // ask by AWS's own client, which is in Server.API.
 //
 // The server is a child of the test's process, and dies with it (on Linux,

@@ -22,8 +22,9 @@ import (
 // Region of all buckets.
 const Region = "us-east-1"
 
-// domain is what buckets are names below.
-const domain = "localhost"
+// Numeric is a domain for StartBelow that needs no resolver: the bucket "127"
+// below it is the name "127.0.0.1".
+const Numeric = "0.0.1"
 
 // Server is one real S3 server. Its fields do not change.
 type Server struct {
@@ -36,6 +37,7 @@ type Server struct {
 
 	dir     string
 	address string // "127.0.0.1:port"
+	domain  string // what buckets are names below
 
 	mu      sync.Mutex
 	process *realserver.Process // nil when it does not run; guarded by mu
@@ -45,12 +47,19 @@ type Server struct {
 // answers.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	return StartBelow(t, "localhost")
+}
+
+// StartBelow is Start of a server whose buckets are names below another domain
+// than "localhost".
+func StartBelow(t testing.TB, domain string) *Server {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a real S3 server")
 	}
 	var failed error
 	for range 3 { // another process may be faster to take the port
-		s, err := newServer(t.TempDir())
+		s, err := newServer(t.TempDir(), domain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,12 +78,12 @@ func Start(t testing.TB) *Server {
 }
 
 // newServer prepares a server that does not run yet.
-func newServer(dir string) (*Server, error) {
+func newServer(dir, domain string) (*Server, error) {
 	ports, err := realserver.Ports(1)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Account: newAccount(), dir: dir, address: fmt.Sprintf("127.0.0.1:%d", ports[0])}
+	s := &Server{Account: newAccount(), dir: dir, address: fmt.Sprintf("127.0.0.1:%d", ports[0]), domain: domain}
 	for _, part := range []string{"data", "meta", "accounts"} {
 		if err := os.Mkdir(filepath.Join(dir, part), 0o700); err != nil {
 			return nil, err
@@ -105,7 +114,7 @@ func (s *Server) run() error {
 		return err
 	}
 	args := []string{
-		"--port", s.address, "--region", Region, "--virtual-domain", s.host(domain), "--keep-alive", "--quiet",
+		"--port", s.address, "--region", Region, "--virtual-domain", s.host(s.domain), "--keep-alive", "--quiet",
 		"--iam-dir", filepath.Join(s.dir, "accounts"), "--iam-cache-disable",
 		"posix", "--sidecar", filepath.Join(s.dir, "meta"), filepath.Join(s.dir, "data"),
 	}
@@ -131,12 +140,24 @@ func (s *Server) ready() error {
 	})
 }
 
-// URL is the server's, for buckets in the path: "http://127.0.0.1:port".
-func (s *Server) URL() string { return "http://" + s.address }
+// URL is the server's, for buckets in the path: "http://127.0.0.1:port", or by
+// the name "localhost" where the address is a name of a bucket.
+func (s *Server) URL() string {
+	if s.domain == Numeric {
+		return "http://" + s.host("localhost")
+	}
+	return "http://" + s.address
+}
 
 // HostURL is the server's for a bucket in the host's name:
-// "http://bucket.localhost:port". See DialContext.
-func (s *Server) HostURL(bucket string) string { return "http://" + s.host(bucket+"."+domain) }
+// "http://bucket.localhost:port". See DialContext. Without a bucket it is the
+// endpoint that buckets are put before.
+func (s *Server) HostURL(bucket string) string {
+	if bucket != "" {
+		bucket += "."
+	}
+	return "http://" + s.host(bucket+s.domain)
+}
 
 func (s *Server) host(name string) string {
 	_, port, err := net.SplitHostPort(s.address)
