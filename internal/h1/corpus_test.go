@@ -98,7 +98,7 @@ var responses = [][3]string{
 	{"TE with a parameter", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n", "! not chunked alone"},
 	{"TE in quotes", "HTTP/1.1 200 OK\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n", "! not chunked alone"},
 	{"TE xchunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", "! not chunked alone"},
-	{"TE chunked with a byte beyond ASCII", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chun\u212aed\r\n\r\n0\r\n\r\n", "200 "},
+	{"TE chunked with a byte beyond ASCII", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chun\u212aed\r\n\r\n0\r\n\r\n", "! not chunked alone"},
 	{"TE empty", "HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\r\n0\r\n\r\n", "! not chunked alone"},
 	{"TE with a vertical tab", "HTTP/1.1 200 OK\r\nTransfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n", "! control character"},
 	{"TE with a no-break space", "HTTP/1.1 200 OK\r\nTransfer-Encoding: \u00a0chunked\r\n\r\n0\r\n\r\n", "! not chunked alone"},
@@ -132,7 +132,7 @@ var responses = [][3]string{
 	{"a status below 100", "HTTP/1.1 099 OK\r\n\r\n", "! below 100"},
 	{"no status", "HTTP/1.1\r\n\r\n", "! not 1.0 or 1.1"},
 	{"a NUL in the reason", "HTTP/1.1 200 O\x00K\r\n\r\n", "! control character"},
-	{"a CR in the reason", "HTTP/1.1 200 O\rK\r\n\r\n", "! no HTTP/1 status line|control character|three digits"},
+	{"a CR in the reason", "HTTP/1.1 200 O\rK\r\n\r\n", "! control character"},
 	{"an escape in the reason", "HTTP/1.1 200 \x1b[31m\r\n\r\n", "! control character"},
 
 	{"bare LF behind the status", "HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n", "! bare LF"},
@@ -328,9 +328,7 @@ func TestResponsesAreReadInOneWayOrRefused(t *testing.T) {
 func TestResponsesOverRealSocketsLeaveOnlyCleanConnections(t *testing.T) {
 	for _, c := range responses {
 		t.Run(c[0], func(t *testing.T) {
-			said := make(chan struct{})
 			pool := NewPool(Config{Dial: serve(t, func(nc net.Conn, br *bufio.Reader) {
-				defer close(said)
 				if hear(br) != nil {
 					return
 				}
@@ -340,7 +338,6 @@ func TestResponsesOverRealSocketsLeaveOnlyCleanConnections(t *testing.T) {
 				}
 			})})
 			defer pool.Close()
-			_ = said
 			conn, _, err := pool.Get(t.Context(), now)
 			must(t, err)
 			got := verdict(conn, strings.HasPrefix(c[0], "HEAD"), 4096)

@@ -2,7 +2,6 @@ package h1
 
 import (
 	"net/http"
-	"strings"
 )
 
 // bodyKind is how the end of a body is known (RFC 9112 §6.3).
@@ -48,7 +47,7 @@ func frameOf(head bool, status, minor int, h http.Header) (frame, string) {
 			return frame{}, "a Transfer-Encoding in HTTP/1.0"
 		case len(lengths) > 0:
 			return frame{}, "both Transfer-Encoding and Content-Length"
-		case len(coding) > 1 || !strings.EqualFold(coding[0], "chunked"):
+		case len(coding) > 1 || !same(coding[0], "chunked"):
 			return frame{}, "a Transfer-Encoding that is not chunked alone"
 		}
 	}

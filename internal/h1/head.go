@@ -100,7 +100,7 @@ func (c *Conn) awaitHead() (status, minor int, err *Error) {
 		}
 	}
 	b := c.in.buf.b[c.in.r:][:c.in.whole]
-	status, minor, f := parseStatus(b[:bytes.IndexByte(b, '\r')])
+	status, minor, f := parseStatus(b[:bytes.IndexByte(b, '\n')-1])
 	if f.what != "" {
 		return 0, 0, c.refuse(f, StageHead)
 	}

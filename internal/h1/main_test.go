@@ -173,5 +173,4 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-
 var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)

@@ -133,7 +133,7 @@ func lists(lines []string, token string) bool {
 		for line != "" {
 			var item string
 			item, line, _ = strings.Cut(line, ",")
-			if strings.EqualFold(trimmed(item), token) {
+			if same(trimmed(item), token) {
 				return true
 			}
 		}
