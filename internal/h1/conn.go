@@ -124,6 +124,8 @@ func (c *Conn) Cancel(exchange uint64) bool {
 }
 
 // SetReadDeadline is net.Conn's. It also ends a Read that is going on.
+// A timer that may fire late is to Cancel instead: a deadline would meet the next
+// exchange.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.timed.Store(true)
 	return c.nc.SetReadDeadline(t)

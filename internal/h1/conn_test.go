@@ -2,13 +2,10 @@ package h1
 
 import (
 	"bufio"
-	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -177,98 +174,21 @@ func TestErrorsTellHowFarItCame(t *testing.T) {
 					}
 				}
 			}))
+			must(t, conn.WriteHead(get))
 			if c.kind == KindTimeout {
+				if c.say != "" {
+					eventually(t, "it is said", conn.Waiting)
+				}
 				must(t, conn.SetReadDeadline(time.Now().Add(30*time.Millisecond)))
 			}
-			_, _, err := ask(conn)
+			_, err := conn.ReadHead(nil, nil)
+			if err == nil {
+				_, err = io.ReadAll(conn)
+			}
 			failed(t, err, c.stage, c.kind, "")
 			equal(t, "reusable", conn.Reusable(), false)
 		})
 	}
-}
-
-func TestReadingGoesOnAfterADeadline(t *testing.T) {
-	more := make(chan string)
-	conn := connect(t, serve(t, func(nc net.Conn, br *bufio.Reader) {
-		if hear(br) == nil {
-			for s := range more {
-				_, _ = io.WriteString(nc, s)
-			}
-			_, _ = br.ReadByte()
-		}
-	}))
-	must(t, conn.WriteHead(get))
-	var got strings.Builder
-	p := make([]byte, 64)
-	headed := false
-	for _, s := range []string{"HTT", "P/1.1 200 OK\r\n", "Transfer-Encoding: chunked\r\n\r\n", "5\r", "\nhel", "lo\r\n0\r\n", "X: y\r", "\n\r\n"} {
-		more <- s
-		for {
-			must(t, conn.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
-			var err error
-			n := 0
-			if !headed {
-				_, err = conn.ReadHead(nil, nil)
-				headed = err == nil
-			} else {
-				n, err = conn.Read(p)
-				got.Write(p[:n])
-			}
-			if e, ok := errors.AsType[*Error](err); ok && e.Timeout() {
-				break
-			} else if err == io.EOF {
-				close(more)
-				equal(t, "body", got.String(), "hello")
-				equal(t, "trailer", conn.Trailer().Get("X"), "y")
-				equal(t, "reusable", conn.Reusable(), true)
-				return
-			}
-			must(t, err)
-		}
-	}
-	close(more)
-	t.Error("no end")
-}
-
-func TestBulkAccountsForEveryByte(t *testing.T) {
-	body := strings.Repeat("0123456789", 20<<10)
-	dial := serve(t, func(nc net.Conn, br *bufio.Reader) {
-		for hear(br) == nil {
-			_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 204800\r\n\r\n"+body)
-		}
-	})
-	conn := connect(t, dial)
-	for range 3 {
-		must(t, conn.WriteHead(get))
-		_, err := conn.ReadHead(nil, nil)
-		must(t, err)
-		var got strings.Builder
-		p := make([]byte, 10)
-		n, err := conn.Read(p) // and now the rest otherwise
-		must(t, err)
-		got.Write(p[:n])
-		for err = nil; err == nil; {
-			ahead, tcp, left, ok := conn.Bulk()
-			equal(t, "bulk", ok, true)
-			equal(t, "left", left, int64(len(body)-got.Len()))
-			m := int64(len(ahead))
-			if m > 0 {
-				got.Write(ahead)
-			} else {
-				m, err = io.Copy(&got, &io.LimitedReader{R: tcp, N: min(left, 50_000)})
-				must(t, err)
-			}
-			err = conn.Took(m)
-		}
-		equal(t, "end", err, io.EOF)
-		equal(t, "whole", got.String() == body, true)
-		equal(t, "next", conn.Next(), true)
-	}
-	must(t, conn.WriteHead(get))
-	_, err := conn.ReadHead(nil, nil)
-	must(t, err)
-	failed(t, conn.Took(int64(len(body)+1)), StageBody, KindMisuse, "more was taken")
-	equal(t, "next", conn.Next(), false)
 }
 
 func TestALateCancelDoesNothingToTheNextExchange(t *testing.T) {
@@ -295,57 +215,4 @@ func TestWhatCannotBeLookedAtServesOnce(t *testing.T) {
 	must(t, err)
 	equal(t, "body", body, "ok")
 	equal(t, "next", c.Next(), false)
-}
-
-// tlsPair is a dialer to a TLS server that answers as it is told. It asks for a
-// client certificate, since Go sends its tickets after the handshake only then.
-func tlsPair(t *testing.T, each func(net.Conn, *bufio.Reader)) func(context.Context) (net.Conn, error) {
-	s := httptest.NewUnstartedServer(nil)
-	s.StartTLS() // for its certificate
-	pool := s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	certs := s.TLS.Certificates
-	s.Close()
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certs, ClientAuth: tls.RequestClientCert})
-	must(t, err)
-	serveOn(t, l, each)
-	d := &tls.Dialer{Config: &tls.Config{RootCAs: pool, ServerName: "example.com", ClientSessionCache: tls.NewLRUClientSessionCache(1)}}
-	return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", l.Addr().String()) }
-}
-
-func TestOverTLSTicketsAreNoSurplusAndSurplusIsSeen(t *testing.T) {
-	for say, fit := range map[string]bool{
-		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok":                                    true,
-		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n":             false,
-		"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + strings.Repeat("x", 20001):     false,
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nsurplus!": false,
-	} {
-		p := NewPool(Config{Dial: tlsPair(t, answering(say))})
-		n, err := p.Warm(t.Context(), now, 1)
-		must(t, err)
-		equal(t, "made", n, 1)
-		p.mu.Lock()
-		warm := p.idle[0]
-		p.mu.Unlock()
-		eventually(t, "tickets", warm.Waiting)
-		c, idled, err := p.Get(t.Context(), now)
-		must(t, err)
-		equal(t, "warm", idled && c == warm, true)
-		must(t, c.WriteHead(get))
-		res, err := c.ReadHead(nil, nil)
-		must(t, err)
-		for left := max(res.Length, 2); left > 0; { // never asking for more than there is
-			n, err := c.Read(make([]byte, min(left, 700)))
-			if left -= int64(n); err == io.EOF {
-				break
-			}
-			must(t, err)
-		}
-		_, _ = c.Read(make([]byte, 1))
-		p.Put(c, now)
-		again, idled, err := p.Get(t.Context(), now)
-		must(t, err)
-		equal(t, "the same again", again == c && idled, fit)
-		p.Put(again, now)
-		p.Close()
-	}
 }

@@ -52,10 +52,14 @@ func (p *peeker) at(raw syscall.RawConn) sight {
 // the socket, or has left. It takes nothing, and does not wait.
 func (c *Conn) Waiting() bool { return c.raw != nil && new(peeker).at(c.raw) != sightNothing }
 
-// settle is how long what waits below a layer may take to turn out to be the
-// layer's own: a TLS server sends tickets after the handshake, which lie there
-// until the first Read.
-const settle = 5 * time.Millisecond
+// What waits below a layer may turn out to be the layer's own: many TLS servers
+// send tickets after the handshake, which lie there until the first Read. That
+// Read waits for its deadline, short at first, and longer where that was too
+// short for it to begin.
+const (
+	settleFirst = time.Millisecond
+	settleLast  = 16 * time.Millisecond
+)
 
 // look reports what waits on an idle connection. It takes bytes only of a
 // connection that is then useless, and waits only for a layer to settle.
@@ -67,11 +71,21 @@ func (c *Conn) look() sight {
 	if c.layered == nil || below == sightEnd {
 		return below
 	}
-	// The layer's own buffers answer a Read even after the deadline.
-	deadline := time.Unix(1, 0)
-	if below == sightBytes {
-		deadline = time.Now().Add(settle)
+	if below == sightNothing {
+		// The layer's own buffers answer a Read even after the deadline.
+		return c.lookInside(time.Unix(1, 0))
 	}
+	for settle := settleFirst; settle <= settleLast && below == sightBytes; settle *= 2 {
+		if inside := c.lookInside(time.Now().Add(settle)); inside != sightNothing {
+			return inside
+		}
+		below = c.peek.at(c.raw)
+	}
+	return below
+}
+
+// lookInside reads what a layer has for us before the deadline.
+func (c *Conn) lookInside(deadline time.Time) sight {
 	if c.nc.SetReadDeadline(deadline) != nil {
 		return sightEnd
 	}
@@ -83,5 +97,5 @@ func (c *Conn) look() sight {
 	case !errors.Is(err, os.ErrDeadlineExceeded) || c.nc.SetReadDeadline(time.Time{}) != nil:
 		return sightEnd
 	}
-	return c.peek.at(c.raw)
+	return sightNothing
 }
