@@ -260,7 +260,11 @@ func TestAnAnswerForOneIsGivenToOne(t *testing.T) {
 		e := newEdge(t, newCache(t, Options{}), o, Terms{TTL: time.Hour, StaleIfError: time.Hour})
 		bodies := make([]string, 20)
 		go func() {
-			until(t, "all wait", func() bool { e.c.mu.Lock(); defer e.c.mu.Unlock(); return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20 })
+			until(t, "all wait", func() bool {
+				e.c.mu.Lock()
+				defer e.c.mu.Unlock()
+				return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20
+			})
 			close(hold)
 		}()
 		results(20, func(i int) {
@@ -313,7 +317,11 @@ func TestErrorsAreSharedByThoseWhoWaitAndNotKept(t *testing.T) {
 		})
 		e := newEdge(t, newCache(t, Options{}), o, Terms{TTL: time.Hour, Negative: time.Hour})
 		go func() {
-			until(t, "all wait", func() bool { e.c.mu.Lock(); defer e.c.mu.Unlock(); return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20 })
+			until(t, "all wait", func() bool {
+				e.c.mu.Lock()
+				defer e.c.mu.Unlock()
+				return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20
+			})
 			close(hold)
 		}()
 		results(20, func(int) { e.get("/a").want(t, strconv.Itoa(code), code, []byte("<Error/>")) })

@@ -17,7 +17,7 @@ import (
 // Objects larger than the cache, read at random by many, while versions change
 // and paths are purged: what comes is the bytes of one version, or an error.
 func TestRandomRangesUnderEvictionAreAlwaysOfOneVersion(t *testing.T) {
-	const objects, size = 8, 512 * KiB
+	const objects, size = 12, 512 * KiB
 	var versions [objects]atomic.Int64
 	contents := map[string][]byte{}
 	for i := range objects {

@@ -103,10 +103,10 @@ func (c *Cache) failed(old *object, f finding) finding {
 		return f
 	}
 	now := time.Now()
+	old.retry.Store(now.Add(time.Second).UnixNano())
 	if hd := old.head.Load(); !hd.stale(now, hd.staleIfError) {
 		return f
 	}
-	old.retry.Store(now.Add(time.Second).UnixNano())
 	return finding{o: old, stale: true, status: f.status, store: true}
 }
 

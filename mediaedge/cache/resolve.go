@@ -72,6 +72,9 @@ func (c *Cache) look(r *http.Request, req Request, last bool) (choice, error) {
 		return ch, nil
 	case usable && hd.stale(now, hd.staleWhileRev):
 		ch.result, ch.detail = Stale, "stale-while-revalidate"
+		if ch.o.retry.Load() > now.UnixNano() {
+			return ch, nil
+		}
 		q := c.question(r, req, ch.o)
 		q.background = true
 		_, _, _ = c.join(r.Context(), req, q, seen, hd) // what comes of it, the next request sees
@@ -99,7 +102,7 @@ func (c *Cache) look(r *http.Request, req Request, last bool) (choice, error) {
 func (c *Cache) stored(req Request, now time.Time) (ch choice, usable bool) {
 	o, ok := c.objects.GetIfPresent(req.Key)
 	if !ok && c.disk != nil {
-		o, ok = c.fromDisk(req)
+		o, ok = c.fromDisk(req.Key)
 	}
 	if !ok {
 		return choice{}, false
@@ -284,15 +287,16 @@ func (c *Cache) admit(op *opening, f finding, old *object) {
 // blocks of an old version stay for its readers, and go when they are not used.
 func (c *Cache) replace(o, old *object, list bool) {
 	if old != nil && old != o {
-		if old.inBlocks && c.disk != nil {
-			c.disk.drop(old.key, old.etag)
-		}
+		old.void.Store(true)
 		if !old.inBlocks {
 			c.kill(old)
 		}
 	}
 	if list {
 		c.objects.Set(o.key, o)
+		if c.disk != nil {
+			c.disk.supersede(o.key, o.etag)
+		}
 	}
 }
 

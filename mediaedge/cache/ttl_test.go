@@ -84,7 +84,9 @@ func text(body, etag string, fields ...string) http.HandlerFunc {
 	}
 }
 
-func (s *script) fails(code int) { s.set(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(code) }) }
+func (s *script) fails(code int) {
+	s.set(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(code) })
+}
 
 // want asks once, and says what is to come of it.
 func want(t *testing.T, c *Cache, s *script, terms Terms, what, body string, result Result, asked ...string) *httptest.ResponseRecorder {
