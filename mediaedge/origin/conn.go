@@ -15,12 +15,10 @@ var errSurplus = errors.New("bytes behind the end of another response: the endpo
 // conn counts, so that a response whose first bytes came before its request
 // was sent is known for what it is: what follows the announced end of the one
 // before. net/http closes a connection on which such bytes wait, but hands
-// them out as the answer if the next request comes first. Those that have come,
-// and that nobody has read yet, are looked for before a request is sent. What
-// comes later still is an answer to all who could tell.
+// them out as the answer if the next request comes first. Bytes that come
+// after the next request was sent nobody can tell from its answer.
 type conn struct {
 	net.Conn
-	used  atomic.Bool   // for another request, before the one that is to be written
 	reads atomic.Uint64 // that brought bytes
 	sent  atomic.Uint64 // reads before the last Write
 	wrote atomic.Bool   // since the last take
@@ -35,9 +33,6 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
-	if c.used.Swap(false) && unread(c.Conn) {
-		return 0, errSurplus // net/http takes another connection
-	}
 	c.sent.Store(c.reads.Load())
 	c.wrote.Store(true)
 	return c.Conn.Write(p)
@@ -68,7 +63,6 @@ func roundTripOnce(t *http.Transport, r *http.Request) (*http.Response, error) {
 		GotConn: func(info httptrace.GotConnInfo) {
 			c := counted(info.Conn)
 			c.wrote.Store(false)
-			c.used.Store(info.Reused)
 			used.Store(c)
 			surplus.Store(false)
 		},
