@@ -73,7 +73,7 @@ func (o *Origin) ask(b Object, method string, h http.Header) (question, *Error) 
 // anyone ignore a Range, and has it ignored if it is not valid.
 func (q *question) takeRange(h http.Header) {
 	vv := h["Range"]
-	if len(vv) != 1 || !validRange(vv[0]) {
+	if len(vv) != 1 || !ValidRange(vv[0]) {
 		return
 	}
 	switch condition := h["If-Range"]; {
@@ -105,9 +105,11 @@ func plainValue(v string) bool {
 	return true
 }
 
-// validRange reports whether s is a Range in bytes with at most maxRanges
-// ranges, each "first-last", "first-" or "-length".
-func validRange(s string) bool {
+// ValidRange reports whether s is a Range that an origin may be asked for: one in
+// bytes, with at most 16 ranges, each "first-last", "first-" or "-length". All
+// others are ignored, as RFC 9110 §14.2 has it of an unknown unit and lets it be
+// of the rest.
+func ValidRange(s string) bool {
 	unit, set, ok := strings.Cut(s, "=")
 	if !ok || len(s) > maxRange || !strings.EqualFold(unit, "bytes") || len(unit) != len("bytes") {
 		return false

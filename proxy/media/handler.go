@@ -248,7 +248,7 @@ func (h *Handler) fetch(w http.ResponseWriter, r *http.Request, t mediaedge.Type
 	if h.Cache.keeps(t.Kind) {
 		ask = h.keep
 	}
-	result, bytes, err := ask(w, r, at, query, object)
+	result, bytes, err := ask(w, plainRange(r), at, query, object)
 	h.counts.count(t.Kind, result, bytes)
 	switch {
 	case err == nil:
