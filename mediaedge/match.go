@@ -122,10 +122,10 @@ func New(rules ...Rule) (*Matcher, error) {
 // any reading of its path, is no error, however its target looks: it is not
 // for this Matcher to judge.
 func (m *Matcher) Match(host string, u *url.URL) (Match, bool, error) {
-	name := plainHost(host)
-	if !slices.ContainsFunc(m.rules, func(r rule) bool { return r.host(name) }) {
+	if !m.Host(host) {
 		return Match{}, false, nil
 	}
+	name := plainHost(host)
 	if err := authority(host, u); err != nil {
 		return Match{}, false, err
 	}
@@ -149,6 +149,12 @@ func (m *Matcher) Match(host string, u *url.URL) (Match, bool, error) {
 		}
 	}
 	return Match{}, false, nil
+}
+
+// Host reports whether any rule is for the host.
+func (m *Matcher) Host(host string) bool {
+	name := plainHost(host)
+	return slices.ContainsFunc(m.rules, func(r rule) bool { return r.host(name) })
 }
 
 func (r Rule) compile() (rule, error) {
