@@ -1,6 +1,8 @@
 package media
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -61,10 +63,24 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}}.Read(d)
 }
 
-// parseHandler reads the directive: see UnmarshalCaddyfile.
+// parseHandler reads the directive: see UnmarshalCaddyfile. What is wrong with it
+// as a whole is told with its place, which nobody knows later.
 func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-	handler := new(Handler)
-	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
+	handler, d := new(Handler), h.Dispenser
+	d.Next()
+	file, line := d.File(), d.Line()
+	d.Prev()
+	if err := handler.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	tried := new(Handler) // since check sets defaults
+	if err := json.Unmarshal(caddyconfig.JSON(handler, nil), tried); err != nil {
+		return nil, err
+	}
+	if err := tried.check(); err != nil {
+		return nil, fmt.Errorf("%w, at %s:%d", tried.named(err), file, line)
+	}
+	return handler, nil
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
