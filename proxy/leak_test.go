@@ -81,6 +81,9 @@ func TestExactlyTheMediaOfAnAppIsCountedAndStaysCounted(t *testing.T) {
 	equal(t, "bytes", metrics[`greenroom_media_leak_bytes_total{kind="segment",service="leaky"}`], "206000")
 	equal(t, "uploads", metrics[`greenroom_media_leak_bytes_total{kind="upload",service="leaky"}`], "")
 
+	views, err := h.client().Services(t.Context())
+	must(t, err)
+	equal(t, "kinds of all services", fmt.Sprint(kindsOf(views[0].MediaLeak)), fmt.Sprint(want))
 	receipt, err := h.client().Lock(t.Context(), switcher.Request{Services: []string{"leaky"}, Reason: "r"})
 	must(t, err)
 	if receipt.Services[0].MediaLeak != nil {

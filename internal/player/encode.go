@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -60,9 +61,13 @@ func (s Stream) String() string {
 // test ends, and none of its segments is removed.
 func Start(t testing.TB, streams ...Stream) (dirs []string) {
 	t.Helper()
+	if _, err := look("ffmpeg"); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var ready sync.WaitGroup
+	var failed atomic.Bool
 	for _, s := range streams {
 		dir := t.TempDir()
 		dirs = append(dirs, dir)
@@ -75,11 +80,12 @@ func Start(t testing.TB, streams ...Stream) (dirs []string) {
 				made = s.encode
 			}
 			if err := made(ctx, dir); err != nil {
+				failed.Store(true)
 				t.Error(err)
 			}
 		})
 	}
-	if ready.Wait(); t.Failed() {
+	if ready.Wait(); failed.Load() {
 		t.FailNow()
 	}
 	return dirs

@@ -106,6 +106,9 @@ func Play(ctx context.Context, views ...View) ([]Result, error) {
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it takes Chromium with it
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("player: node play.mjs: %w", ctx.Err())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("player: node play.mjs: %w: %s", err, tail(said))
 	}

@@ -24,7 +24,8 @@ func (f SinkFunc) Put(ctx context.Context, name string, body []byte) error { ret
 
 // Publish copies a stream from the directory that it is encoded to: what is there
 // before it returns, and what comes until the test ends. An index is put only when
-// all is there that it names. Sink may be called while the test ends.
+// all is there that it names. The sink may still be asked while the test
+// ends, with a context that does too.
 func Publish(t testing.TB, dir string, to Sink) {
 	t.Helper()
 	p := &publisher{dir: dir, to: to, done: map[string]stamp{}}

@@ -86,7 +86,7 @@ func New(o Options) (*Cache, error) {
 	if err := c.defaults(); err != nil {
 		return nil, err
 	}
-	c.maxWhole = c.memory / 8
+	c.maxWhole = min(c.memory/8, 256<<20)
 	var err error
 	// Both caches do their upkeep on the goroutine that writes, so that they are
 	// over their bound by no more than what is being written.
@@ -111,6 +111,13 @@ func New(o Options) (*Cache, error) {
 	if o.Disk != nil {
 		if c.disk, err = openDisk(*o.Disk, c.block, c.log); err != nil {
 			return nil, err
+		}
+		c.disk.current = func(key string) (string, bool) {
+			e, ok := c.objects.GetEntryQuietly(key)
+			if !ok {
+				return "", false
+			}
+			return e.Value.etag, true
 		}
 	}
 	return c, nil
@@ -156,12 +163,18 @@ func token(s string) bool {
 	return s != "" && len(s) <= 64
 }
 
-// Run keeps the disk: it finds what an earlier process has left there, and
-// writes what memory has no room for. Without a disk it does nothing. It
-// returns when ctx ends.
+// Run keeps the disk: it finds what an earlier process has left there, writes
+// what memory has no room for, and when ctx ends what is in memory, for two
+// seconds at most. Without a disk it only waits for the end of ctx.
 func (c *Cache) Run(ctx context.Context) {
 	if c.disk != nil {
-		c.disk.run(ctx)
+		c.disk.run(ctx, func(yield func(victim) bool) {
+			for id, p := range c.pieces.All() {
+				if p.whole == nil && !yield(victim{p.object, id.n, p.data}) {
+					return
+				}
+			}
+		})
 	}
 	<-ctx.Done()
 }

@@ -32,6 +32,7 @@ type fill struct {
 	origin     Fetcher
 	first, end int64 // blocks: end is exclusive; of an object in one piece both say nothing
 	background bool  // goes on without a reader
+	disk       bool  // not from the origin
 	cancel     context.CancelFunc
 
 	// Guarded by o.mu.
@@ -42,6 +43,7 @@ type fill struct {
 	lead    int64         // the furthest block that a reader was at
 	gate    chan struct{} // closed when the fill may look again whether to go on; nil: it does not wait
 	stopped bool          // cancelled: nobody may follow any more
+	err     error         // that it has ended with, and its readers with it
 	done    bool          // ended; stays for its ring while somebody follows
 }
 
@@ -127,8 +129,7 @@ func ringBytes(ring [][]byte) (n int64) {
 // readers it reports whether to go on at all.
 func (f *fill) pace(ctx context.Context, c *Cache, next, ahead int64, patience time.Duration) error {
 	o := f.o
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
+	var expiry <-chan time.Time
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for {
@@ -142,6 +143,11 @@ func (f *fill) pace(ctx context.Context, c *Cache, next, ahead int64, patience t
 		if next <= f.lead+ahead {
 			return nil
 		}
+		if expiry == nil {
+			timer := time.NewTimer(patience)
+			defer timer.Stop()
+			expiry = timer.C
+		}
 		gate := make(chan struct{})
 		f.gate = gate
 		o.mu.Unlock()
@@ -149,7 +155,7 @@ func (f *fill) pace(ctx context.Context, c *Cache, next, ahead int64, patience t
 		select {
 		case <-gate:
 		case <-ctx.Done():
-		case <-timer.C:
+		case <-expiry:
 			expired = true
 		}
 		o.mu.Lock()
@@ -230,24 +236,24 @@ func (f *fill) advance(c *Cache, data []byte) {
 // finish is the end of a fill, good or bad.
 func (f *fill) finish(c *Cache, err error) {
 	o := f.o
+	lie, lied := errors.AsType[*lieError](err)
+	if lied {
+		c.log.Warn("cache: an origin does not keep its word; what was kept of the object is dropped",
+			"scope", o.scope, "path", o.path, "reason", lie.Error())
+	}
+	if lied || errors.Is(err, errChanged) {
+		c.drop(o) // before those who wait hear of it, and ask again
+	}
 	o.mu.Lock()
 	f.done, f.cur = true, nil
 	if err != nil && !errors.Is(err, errStopped) && !f.stopped {
-		o.failures++
-		o.err = err
+		f.err = err
 	}
 	if f.users == 0 || err != nil {
 		f.forget(c)
 	}
 	o.tell()
 	o.mu.Unlock()
-	if lie, ok := errors.AsType[*lieError](err); ok {
-		c.log.Warn("cache: an origin does not keep its word; what was kept of the object is dropped",
-			"scope", o.scope, "path", o.path, "reason", lie.Error())
-	}
-	if _, lied := errors.AsType[*lieError](err); lied || errors.Is(err, errChanged) {
-		c.drop(o)
-	}
 }
 
 // fetchRange brings blocks of a known object.
@@ -288,6 +294,28 @@ func (f *fill) fetchRange(ctx context.Context, c *Cache) error {
 		return &lieError{fmt.Sprintf("Content-Length is %d for %q", res.ContentLength, got)}
 	}
 	return f.run(ctx, c, res.Body)
+}
+
+// fetchDisk brings blocks that are on disk. When one cannot be had the fill ends,
+// and its readers turn to the origin.
+func (f *fill) fetchDisk(ctx context.Context, c *Cache) error {
+	o := f.o
+	for n := f.next; n < f.end; n++ {
+		if err := f.pace(ctx, c, n, c.ahead(), pause); err != nil {
+			return err
+		}
+		m, data, err := c.disk.load(o.key, o.etag, n)
+		if err == nil && m.Size != o.size {
+			c.disk.drop(o.key, o.etag)
+			err = errStopped
+		}
+		if err != nil {
+			return errStopped
+		}
+		c.keep(o, n, piece{object: o, data: data})
+		f.advance(c, data)
+	}
+	return nil
 }
 
 // restart has the fill begin at block 0: the origin does no ranges.

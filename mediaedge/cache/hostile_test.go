@@ -72,15 +72,28 @@ func TestABodyThatIsNotWhatItsHeadSaysIsCutAndNotKept(t *testing.T) {
 	}
 }
 
+// dies sends a part of its object and then cuts the connection.
+func dies(content []byte, etag string, length bool, after int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if etag != "" {
+			w.Header().Set("Etag", etag)
+		}
+		if length {
+			w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+		}
+		_, _ = w.Write(content[:after])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
 func TestAnOriginThatDiesMidBodyCutsItsReadersAndLeavesNothingWrong(t *testing.T) {
 	content := random(2*MiB + 100)
 	for _, etag := range []string{`"v1"`, ``} {
 		for _, length := range []bool{true, false} {
 			what := fmt.Sprintf("ETag %q, length %v", etag, length)
-			step := make(chan int)
-			o := newOrigin(t, stepper(content, etag, length, step))
+			o := newOrigin(t, dies(content, etag, length, MiB+1000))
 			e := newEdge(t, newCache(t, Options{}), o, Terms{TTL: time.Hour})
-			go func() { step <- MiB + 1000; step <- -1 }()
 			results(10, func(int) {
 				a := e.get("/a")
 				if a.err == nil && a.status == 200 {
@@ -247,7 +260,11 @@ func TestAnAnswerForOneIsGivenToOne(t *testing.T) {
 		e := newEdge(t, newCache(t, Options{}), o, Terms{TTL: time.Hour, StaleIfError: time.Hour})
 		bodies := make([]string, 20)
 		go func() {
-			until(t, "all wait", func() bool { e.c.mu.Lock(); defer e.c.mu.Unlock(); return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20 })
+			until(t, "all wait", func() bool {
+				e.c.mu.Lock()
+				defer e.c.mu.Unlock()
+				return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20
+			})
 			close(hold)
 		}()
 		results(20, func(i int) {
@@ -300,7 +317,11 @@ func TestErrorsAreSharedByThoseWhoWaitAndNotKept(t *testing.T) {
 		})
 		e := newEdge(t, newCache(t, Options{}), o, Terms{TTL: time.Hour, Negative: time.Hour})
 		go func() {
-			until(t, "all wait", func() bool { e.c.mu.Lock(); defer e.c.mu.Unlock(); return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20 })
+			until(t, "all wait", func() bool {
+				e.c.mu.Lock()
+				defer e.c.mu.Unlock()
+				return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20
+			})
 			close(hold)
 		}()
 		results(20, func(int) { e.get("/a").want(t, strconv.Itoa(code), code, []byte("<Error/>")) })

@@ -182,7 +182,6 @@ type answer struct {
 	header http.Header
 	body   []byte
 	err    error // of reading the body
-	ended  bool
 }
 
 // get asks the edge; fields are "Key: value".
@@ -240,4 +239,28 @@ func results(n int, f func(i int)) {
 	wg.Wait()
 }
 
+// equals compares a stream as it comes, for tests with more of them than memory
+// has room for.
+func equals(r io.Reader, content []byte) error {
+	buf := make([]byte, 32*KiB)
+	for at := 0; ; {
+		n, err := r.Read(buf)
+		if at+n > len(content) || !bytes.Equal(buf[:n], content[at:at+n]) {
+			return fmt.Errorf("wrong bytes at %d", at)
+		}
+		at += n
+		switch {
+		case err == io.EOF && at == len(content):
+			return nil
+		case err != nil:
+			return fmt.Errorf("%d bytes of %d: %w", at, len(content), err)
+		}
+	}
+}
+
 func lines(s []string) string { return fmt.Sprintf("%d requests: %s", len(s), strings.Join(s, " | ")) }
+
+// stepHead lets h answer when hold is closed.
+func stepHead(hold <-chan struct{}, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { <-hold; h(w, r) }
+}

@@ -21,6 +21,7 @@ type question struct {
 	first, last int64   // bytes asked for; last 0: all
 	stale       *object // its validators go along; nil: none
 	background  bool    // nobody waits: it was served stale
+	insists     bool    // is asked although the index has changed meanwhile
 }
 
 func (q question) ranged() bool { return q.last > 0 }
@@ -102,10 +103,10 @@ func (c *Cache) failed(old *object, f finding) finding {
 		return f
 	}
 	now := time.Now()
+	old.retry.Store(now.Add(time.Second).UnixNano())
 	if hd := old.head.Load(); !hd.stale(now, hd.staleIfError) {
 		return f
 	}
-	old.retry.Store(now.Add(time.Second).UnixNano())
 	return finding{o: old, stale: true, status: f.status, store: true}
 }
 

@@ -131,17 +131,19 @@ func (r *reader) wait(n int64, off int, idle func()) ([]byte, error) {
 	o := r.o
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	failures := o.failures
+	if f := r.follow; f != nil && f.err != nil {
+		r.unfollow() // it failed while there was no need of it
+	}
 	for {
 		r.moved(n)
 		for _, f := range o.fills {
 			if data := f.held(n); len(data) > off {
-				r.waited.Store(true)
+				r.waited.Store(r.waited.Load() || !f.disk)
 				return data[off:], nil
 			}
 		}
-		if o.failures != failures {
-			return nil, o.err
+		if f := r.follow; f != nil && f.err != nil {
+			return nil, f.err
 		}
 		if err := r.attach(n); err != nil {
 			return nil, err
@@ -185,10 +187,12 @@ func (r *reader) attach(n int64) error {
 // sleep waits for news of the object. The caller holds o.mu, which is not held
 // meanwhile.
 func (r *reader) sleep(idle func()) error {
-	news := r.o.news()
+	news, follow := r.o.news(), r.follow
 	r.o.mu.Unlock()
 	defer r.o.mu.Lock()
-	r.waited.Store(true)
+	if follow == nil || !follow.disk {
+		r.waited.Store(true)
+	}
 	if idle != nil {
 		idle()
 	}
@@ -231,30 +235,38 @@ func (r *reader) part(idle func()) ([]byte, error) {
 }
 
 // startFill fetches block n, and those after it that are neither held nor on
-// their way, as far as the reader is known to want them. The caller holds o.mu.
+// their way, as far as the reader is known to want them: from the disk, or from
+// the origin. The caller holds o.mu.
 func (c *Cache) startFill(r *reader, n int64) (*fill, error) {
 	o := r.o
-	end := min(c.blocks(o.size), n+window)
+	end := min(c.blocks(o.size), n+readAhead)
 	if r.want > 0 {
-		end = min(end, c.blocks(r.want))
+		end = min(c.blocks(r.want), n+window)
 	}
 	for _, f := range o.fills {
 		if !f.done && !f.stopped && f.next > n {
 			end = min(end, f.next)
 		}
 	}
+	disk := c.onDisk(o, n)
 	for m := n + 1; m < end; m++ {
-		if _, ok := c.pieces.GetEntryQuietly(pieceID{o.id, m}); ok {
+		if _, ok := c.pieces.GetEntryQuietly(pieceID{o.id, m}); ok || c.onDisk(o, m) != disk {
 			end = m
 		}
 	}
-	f := &fill{o: o, origin: r.origin, first: n, next: n, lead: n, end: max(end, n+1), users: 1}
-	cancel, err := c.start(r.ctx, func(ctx context.Context) { f.finish(c, f.fetchRange(ctx, c)) })
+	f := &fill{o: o, origin: r.origin, first: n, next: n, lead: n, end: max(end, n+1), users: 1, disk: disk}
+	bring := f.fetchRange
+	if disk {
+		bring = f.fetchDisk
+	}
+	cancel, err := c.start(r.ctx, func(ctx context.Context) { f.finish(c, bring(ctx, c)) })
 	if err != nil {
 		return nil, err
 	}
 	f.cancel = cancel
 	o.fills = append(o.fills, f)
-	r.started.Store(true)
+	r.started.Store(r.started.Load() || !disk)
 	return f, nil
 }
+
+func (c *Cache) onDisk(o *object, n int64) bool { return c.disk != nil && c.disk.has(o, n) }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -36,11 +37,23 @@ type choice struct {
 	res       *http.Response // of a pass; nil: to be asked for
 }
 
+// errMeanwhile: the index has changed since it was looked at.
+var errMeanwhile = errors.New("look again")
+
 // resolve finds what to serve, and asks the origin if it must.
-func (c *Cache) resolve(r *http.Request, req Request) (choice, error) {
+func (c *Cache) resolve(r *http.Request, req Request) (ch choice, err error) {
+	for tries := 0; ; tries++ {
+		if ch, err = c.look(r, req, tries == 3); err != errMeanwhile {
+			return ch, err
+		}
+	}
+}
+
+// look is one try. The last one asks whatever happens meanwhile.
+func (c *Cache) look(r *http.Request, req Request, last bool) (choice, error) {
 	now := time.Now()
 	ch, usable := c.stored(req, now)
-	hd := (*head)(nil)
+	seen, hd := ch.o, (*head)(nil)
 	if ch.o != nil {
 		hd = ch.o.head.Load()
 	}
@@ -59,9 +72,12 @@ func (c *Cache) resolve(r *http.Request, req Request) (choice, error) {
 		return ch, nil
 	case usable && hd.stale(now, hd.staleWhileRev):
 		ch.result, ch.detail = Stale, "stale-while-revalidate"
+		if ch.o.retry.Load() > now.UnixNano() {
+			return ch, nil
+		}
 		q := c.question(r, req, ch.o)
 		q.background = true
-		_, _, _ = c.join(r.Context(), req, q, false) // what comes of it, the next request sees
+		_, _, _ = c.join(r.Context(), req, q, seen, hd) // what comes of it, the next request sees
 		return ch, nil
 	}
 	if onlyIfCached(r.Header) {
@@ -73,7 +89,9 @@ func (c *Cache) resolve(r *http.Request, req Request) (choice, error) {
 		old = nil
 	}
 	c.release(ch)
-	op, starter, err := c.join(r.Context(), req, c.question(r, req, old), true)
+	q := c.question(r, req, old)
+	q.insists = last
+	op, starter, err := c.join(r.Context(), req, q, seen, hd)
 	if err != nil {
 		return choice{}, err
 	}
@@ -84,7 +102,7 @@ func (c *Cache) resolve(r *http.Request, req Request) (choice, error) {
 func (c *Cache) stored(req Request, now time.Time) (ch choice, usable bool) {
 	o, ok := c.objects.GetIfPresent(req.Key)
 	if !ok && c.disk != nil {
-		o, ok = c.fromDisk(req)
+		o, ok = c.fromDisk(req.Key)
 	}
 	if !ok {
 		return choice{}, false
@@ -139,6 +157,7 @@ func (c *Cache) question(r *http.Request, req Request, old *object) question {
 // size is known, a suffix, it is the first block.
 func (c *Cache) opener(v string) (first, last int64) {
 	spec, ok := strings.CutPrefix(v, "bytes=")
+	spec, _, _ = strings.Cut(spec, ",") // of several it is the first one's
 	a, b, _ := strings.Cut(strings.TrimSpace(spec), "-")
 	n, err := strconv.ParseInt(a, 10, 64)
 	if !ok || err != nil || n < 0 || n > 1<<56 {
@@ -153,9 +172,10 @@ func (c *Cache) opener(v string) (first, last int64) {
 }
 
 // join waits for the answer to the question, which is asked if nobody does yet.
-// A HEAD and a GET are two questions.
-func (c *Cache) join(ctx context.Context, req Request, q question, wait bool) (op *opening, starter bool, err error) {
-	key := q.method + " " + req.Key
+// A HEAD and a GET are two questions. seen and hd are what the index had: if it
+// has something else by now, that may be the answer.
+func (c *Cache) join(ctx context.Context, req Request, q question, seen *object, hd *head) (op *opening, starter bool, err error) {
+	key, wait := q.method+" "+req.Key, !q.background
 	c.mu.Lock()
 	op, ok := c.openings[key]
 	if ok {
@@ -168,6 +188,10 @@ func (c *Cache) join(ctx context.Context, req Request, q question, wait bool) (o
 		}
 		op.waiters++
 		return op, false, nil
+	}
+	if o, ok := c.objects.GetIfPresent(req.Key); ok && !q.insists && (o != seen || o.head.Load() != hd) {
+		c.mu.Unlock()
+		return nil, false, errMeanwhile
 	}
 	op = &opening{scope: req.Scope, path: req.Path, done: make(chan struct{}), starter: wait}
 	if wait {
@@ -263,15 +287,16 @@ func (c *Cache) admit(op *opening, f finding, old *object) {
 // blocks of an old version stay for its readers, and go when they are not used.
 func (c *Cache) replace(o, old *object, list bool) {
 	if old != nil && old != o {
-		if old.inBlocks && c.disk != nil {
-			c.disk.drop(old.key, old.etag)
-		}
+		old.void.Store(true)
 		if !old.inBlocks {
 			c.kill(old)
 		}
 	}
 	if list {
 		c.objects.Set(o.key, o)
+		if c.disk != nil {
+			c.disk.supersede(o.key, o.etag)
+		}
 	}
 }
 

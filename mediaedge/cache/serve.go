@@ -154,7 +154,9 @@ func (d *delivery) stream() {
 // plain sends an answer that is no object. Its body has come already.
 func (d *delivery) plain() (Outcome, error) {
 	h := d.w.Header()
-	h.Set("Content-Length", strconv.FormatInt(d.body.size, 10))
+	if d.o.status != http.StatusNoContent {
+		h.Set("Content-Length", strconv.FormatInt(d.body.size, 10))
+	}
 	if d.body.size == 0 {
 		delete(h, "Content-Type")
 		delete(h, "Content-Encoding")

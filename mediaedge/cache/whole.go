@@ -128,8 +128,8 @@ func (f *fill) finishWhole(c *Cache, err error) {
 	o.mu.Lock()
 	o.growing = nil
 	o.mu.Unlock()
-	f.finish(c, err)
 	if !keep {
 		c.drop(o)
 	}
+	f.finish(c, err)
 }

@@ -24,7 +24,8 @@
 // announced, or an error: never one that is short and ends cleanly. A body that
 // dies midway goes on from another endpoint where package resume's rules allow
 // it. A redirect is an error. An error of a bucket has its status, and nothing
-// of its text, which names the bucket and the key.
+// of its text, which names the bucket and the key. Bytes behind the end of a
+// response are not taken for the next one.
 //
 // A bucket answers 403 to a request for a key that is not there, if who asks
 // may not list it. So AccessDenied becomes 404, and is logged once a minute:

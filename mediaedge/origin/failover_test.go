@@ -199,33 +199,6 @@ func TestAClientThatLeavesBlamesNobody(t *testing.T) {
 	}
 }
 
-func TestABusyEndpointIsNotBlamedAndTheNextIsAsked(t *testing.T) {
-	first, second := newStore(t, media(10)), newStore(t, media(10))
-	first.tell(first.dying(1 << 20))
-	o := made(t, Config{Endpoints: at(first.URL, second.URL), MaxConns: 1, Timeouts: Timeouts{Head: 50 * time.Millisecond}})
-	hold := func() *http.Response {
-		res, err := o.Object("/a", "").Fetch(t.Context(), "GET", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res
-	}
-	a, b := hold(), hold()
-	if len(first.asked()) != 1 || len(second.asked()) != 1 {
-		t.Errorf("asked %d and %d times", len(first.asked()), len(second.asked()))
-	}
-	fetch(t, o.Object("/a", ""), "GET", nil).wants(t, 503, "all connections are in use")
-	_ = b.Body.Close()
-	_ = b.Body.Close()
-	if g := fetch(t, o.Object("/a", ""), "GET", nil); g.err != nil || len(second.asked()) != 2 {
-		t.Errorf("%v", g.err)
-	}
-	_ = a.Body.Close()
-	if s := o.Status(); s.Endpoints[0].Failures+s.Endpoints[1].Failures != 0 || s.Endpoints[0].InFlight+s.Endpoints[1].InFlight != 0 {
-		t.Errorf("%+v", s)
-	}
-}
-
 // clock is told what time it is.
 type clock struct {
 	mu  sync.Mutex

@@ -18,7 +18,8 @@ const maxAttempts = 3
 //
 // The response has no request, no trailers, and no fields but those that are
 // of use to a client or a cache. Its body must be closed, and ends with io.EOF
-// only if it was whole. If Range was not fit to be sent, or If-Range named
+// only if it was whole; else with the error of ctx, an *Error, or one that wraps
+// resume.ErrCut. If Range was not fit to be sent, or If-Range named
 // another version than the origin has, the status is 200 as for any server.
 //
 // The error is that of ctx if it has ended, else an *Error.

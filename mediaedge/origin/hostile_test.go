@@ -138,7 +138,11 @@ func TestAnEndpointThatTakesTooLongIsATimeout(t *testing.T) {
 		"a body that stops":  {silent(ok + "Content-Length: 10\r\n\r\nabc"), "the body: no bytes of the body in time"},
 		"a chunk that stops": {silent(ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nabc"), "the body: no bytes"},
 	} {
-		o := made(t, Config{Endpoints: at(raw(t, c.answer)), Timeouts: Timeouts{Head: 100 * time.Millisecond, Idle: 100 * time.Millisecond}})
+		timeouts := Timeouts{Head: time.Minute, Idle: 100 * time.Millisecond}
+		if strings.HasPrefix(c.text, "no head") {
+			timeouts = Timeouts{Head: 100 * time.Millisecond, Idle: time.Minute}
+		}
+		o := made(t, Config{Endpoints: at(raw(t, c.answer)), Timeouts: timeouts})
 		g := fetch(t, o.Object("/a", ""), "GET", nil)
 		g.wants(t, 504, c.text)
 		if s := o.Status().Endpoints[0]; s.InFlight != 0 || s.Failures != 1 {

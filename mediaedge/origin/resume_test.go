@@ -76,7 +76,7 @@ func TestABodyGoesOnAcrossEndpointsThatDieStallOrRefuse(t *testing.T) {
 	a.tell(stall(a))
 	b.tell(b.dying(100000))
 	c.tell(status(404))
-	o := made(t, Config{Endpoints: at(a.URL, b.URL, c.URL), Timeouts: Timeouts{Idle: 100 * time.Millisecond}, Resume: Resume{Attempts: 16}})
+	o := made(t, Config{Endpoints: at(a.URL, b.URL, c.URL), Timeouts: Timeouts{Idle: 300 * time.Millisecond}, Resume: Resume{Attempts: 16, Patience: time.Minute}})
 	g := fetch(t, o.Object("/a", ""), "GET", nil)
 	if g.err != nil || !bytes.Equal(g.body, content) {
 		t.Errorf("%d bytes, %v", len(g.body), g.err)
@@ -130,7 +130,7 @@ func TestABodyThatCannotGoOnIsCutAndNeverWrong(t *testing.T) {
 		if c.second != nil {
 			second.tell(c.second(second))
 		}
-		config := Config{Endpoints: at(first.URL, second.URL), Timeouts: Timeouts{Idle: time.Second}, Resume: Resume{Attempts: 1}}
+		config := Config{Endpoints: at(first.URL, second.URL), Resume: Resume{Attempts: 1}}
 		if c.spoil != nil {
 			c.spoil(&config, first)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -28,6 +29,7 @@ func TestWhatComesAfterTheAnnouncedLengthReachesNobody(t *testing.T) {
 	defer log.SetOutput(os.Stderr)
 	o := made(t, Config{Endpoints: at(raw(t, more)), MaxConns: 2})
 	var running sync.WaitGroup
+	var right atomic.Int32
 	for range 8 {
 		running.Go(func() {
 			for range 150 {
@@ -37,9 +39,14 @@ func TestWhatComesAfterTheAnnouncedLengthReachesNobody(t *testing.T) {
 				}
 				if g.err != nil {
 					g.wants(t, 502, "")
+				} else {
+					right.Add(1)
 				}
 			}
 		})
 	}
 	running.Wait()
+	if right.Load() == 0 {
+		t.Error("and nothing else does either")
+	}
 }

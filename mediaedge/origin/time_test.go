@@ -163,3 +163,47 @@ func TestAnOnlyEndpointThatRestartsIsWaitedForWithGrowingPauses(t *testing.T) {
 		}
 	})
 }
+
+func TestABusyEndpointIsNotBlamedAndTheNextIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := &store{content: media(10), etag: `"v1"`}, &store{content: media(10), etag: `"v1"`}
+		o := inBubble(t, Config{MaxConns: 1}, first.ServeHTTP, second.ServeHTTP)
+		hold := func() *http.Response {
+			res, err := o.Object("/a", "").Fetch(t.Context(), "GET", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return res
+		}
+		a, b := hold(), hold()
+		if len(first.asked()) != 1 || len(second.asked()) != 1 {
+			t.Errorf("asked %d and %d times", len(first.asked()), len(second.asked()))
+		}
+		began := time.Now()
+		fetch(t, o.Object("/a", ""), "GET", nil).wants(t, 503, "all connections are in use")
+		if waited := time.Since(began); waited != 10*time.Second {
+			t.Errorf("waited %v", waited)
+		}
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		if _, err := o.Object("/a", "").Fetch(ctx, "GET", nil); err != context.DeadlineExceeded {
+			t.Error(err)
+		}
+		_ = b.Body.Close()
+		_ = b.Body.Close()
+		if g := fetch(t, o.Object("/a", ""), "GET", nil); g.err != nil || len(second.asked()) != 2 {
+			t.Errorf("%v", g.err)
+		}
+		c := hold()
+		time.AfterFunc(time.Second, func() { _ = a.Body.Close() })
+		d := hold() // waits for the first, by preference
+		if len(first.asked()) != 2 || len(second.asked()) != 3 {
+			t.Errorf("asked %d and %d times", len(first.asked()), len(second.asked()))
+		}
+		_ = c.Body.Close()
+		_ = d.Body.Close()
+		if s := o.Status(); s.Endpoints[0].Failures+s.Endpoints[1].Failures != 0 || s.Endpoints[0].InFlight+s.Endpoints[1].InFlight != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -243,12 +243,12 @@ func (h *Handler) fetch(w http.ResponseWriter, r *http.Request, t mediaedge.Type
 	if h.source.keys != nil || h.Origin.S3 != nil {
 		query = ""
 	}
-	object := h.source.Object(at, query)
+	object := typed{h.source.Object(at, query), t}
 	ask := h.forward
 	if h.Cache.keeps(t.Kind) {
 		ask = h.keep
 	}
-	result, bytes, err := ask(w, plainRange(r), t, at, query, object)
+	result, bytes, err := ask(w, plainRange(r), at, query, object)
 	h.counts.count(t.Kind, result, bytes)
 	switch {
 	case err == nil:
@@ -261,29 +261,20 @@ func (h *Handler) fetch(w http.ResponseWriter, r *http.Request, t mediaedge.Type
 	return nil
 }
 
-func (h *Handler) keep(w http.ResponseWriter, r *http.Request, t mediaedge.Type, at, query string, object origin.Object) (result, int64, error) {
+func (h *Handler) keep(w http.ResponseWriter, r *http.Request, at, query string, object typed) (result, int64, error) {
 	key := h.source.scope + " " + at
 	if query != "" {
 		key += "?" + query
 	}
-	outcome, err := h.app.cell.Serve(w, r, cache.Request{Key: key, Scope: h.source.scope, Path: at, Origin: object, Terms: h.Cache.of(t)})
+	outcome, err := h.app.cell.Serve(w, r, cache.Request{Key: key, Scope: h.source.scope, Path: at, Origin: object, Terms: h.Cache.terms[object.media.Kind]})
 	return result(outcome.Result), outcome.Served, err
 }
 
 // forward sends what the origin has, past the cache.
-func (h *Handler) forward(w http.ResponseWriter, r *http.Request, t mediaedge.Type, _, _ string, object origin.Object) (result, int64, error) {
+func (h *Handler) forward(w http.ResponseWriter, r *http.Request, _, _ string, object typed) (result, int64, error) {
 	sent := &counter{ResponseWriter: w}
-	err := object.Forward(sent, r, func(res *http.Response) {
-		if t.ContentType != "" && res.StatusCode < 300 && vague(res.Header.Get("Content-Type")) {
-			res.Header.Set("Content-Type", t.ContentType)
-		}
-	})
+	err := object.Forward(sent, r, object.settle)
 	return passed, sent.n, err
-}
-
-// vague is a content type that says only that it is bytes.
-func vague(contentType string) bool {
-	return contentType == "" || contentType == "application/octet-stream" || contentType == "binary/octet-stream"
 }
 
 // counter counts the bytes of a body.

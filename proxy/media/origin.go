@@ -21,7 +21,9 @@ import (
 	"github.com/greenroom-proxy/greenroom/mediaedge/sign"
 )
 
-// Origin is where the edge fetches media: an HTTP server, or a bucket.
+// Origin is where the edge fetches media: an HTTP server, or a bucket. It must
+// say how long a body is, or send it in chunks: of any other nobody knows whether
+// it is whole. It is asked by HTTP/1.1, and redirects of it are not followed.
 type Origin struct {
 	// URLs as https://origin.example.com, or with a path that the request's
 	// is joined to. The first that is healthy is asked, and the next one if

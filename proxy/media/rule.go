@@ -34,7 +34,8 @@ type Extension struct {
 	Name string `json:"name"`
 	// playlist, segment, progressive, image, subtitle or other.
 	Kind string `json:"kind"`
-	// What an origin's octet-stream is sent as. Default: as it comes.
+	// What it is sent as where the origin says what it cannot be, as
+	// application/octet-stream. Default: as it comes.
 	ContentType string `json:"content_type,omitempty"`
 }
 

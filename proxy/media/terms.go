@@ -106,10 +106,3 @@ const maxKeeping = 365 * 24 * time.Hour
 
 // keeps reports whether media of the kind is kept.
 func (k *Keeping) keeps(kind mediaedge.Kind) bool { return !k.Off && !k.bypass[kind] }
-
-// of are the terms for a type of media.
-func (k *Keeping) of(t mediaedge.Type) cache.Terms {
-	terms := k.terms[t.Kind]
-	terms.ContentType = t.ContentType
-	return terms
-}

@@ -25,6 +25,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/greenroom-proxy/greenroom/internal/bench/rig"
 )
 
 func main() {
@@ -66,12 +68,12 @@ func run(ctx context.Context, n int, root, only, asJSON, profiles string) error 
 	report := report{Streams: n}
 	for _, kind := range kinds {
 		for _, p := range proxies {
-			if only != "" && !slices.Contains(strings.Split(only, ","), p.name) {
+			if only != "" && !slices.Contains(strings.Split(only, ","), p.Name) {
 				continue
 			}
 			r, err := measure(ctx, p, kind, n, up, dir, profiles)
 			if err != nil {
-				return fmt.Errorf("%s, %s: %w", p.name, kind, err)
+				return fmt.Errorf("%s, %s: %w", p.Name, kind, err)
 			}
 			report.Results = append(report.Results, r)
 		}
@@ -108,15 +110,16 @@ func allowFiles(need uint64) error {
 const warmUp = 500
 
 // measure runs a proxy and holds n streams open through it.
-func measure(ctx context.Context, p proxy, k kind, n int, up *upstream, dir, profiles string) (r result, err error) {
-	r = result{Proxy: p.name, Version: p.version, Kind: k}
-	process, err := p.start(ctx, filepath.Join(dir, p.name+"-"+string(k)), up.address)
+func measure(ctx context.Context, p rig.Program, k kind, n int, up *upstream, dir, profiles string) (r result, err error) {
+	r = result{Proxy: p.Name, Version: p.Version, Kind: k}
+	started, err := p.Start(ctx, filepath.Join(dir, p.Name+"-"+string(k)), up.address, "/healthz")
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, process.stop()) }()
+	process := process{started}
+	defer func() { err = errors.Join(err, process.Stop()) }()
 
-	held, err := open(ctx, process.address, k, min(n, warmUp))
+	held, err := open(ctx, process.Address, k, min(n, warmUp))
 	if err != nil {
 		return r, err
 	}
@@ -125,7 +128,7 @@ func measure(ctx context.Context, p proxy, k kind, n int, up *upstream, dir, pro
 	if r.Before, err = process.read(ctx); err != nil {
 		return r, err
 	}
-	held, err = open(ctx, process.address, k, n)
+	held, err = open(ctx, process.Address, k, n)
 	if err != nil {
 		return r, err
 	}
@@ -133,8 +136,8 @@ func measure(ctx context.Context, p proxy, k kind, n int, up *upstream, dir, pro
 	if r.After, err = process.read(ctx); err != nil {
 		return r, err
 	}
-	if profiles != "" && process.admin != "" {
-		err = process.profile(ctx, filepath.Join(profiles, p.name+"-"+string(k)))
+	if profiles != "" && process.Profiled() {
+		err = process.Keep(ctx, filepath.Join(profiles, p.Name+"-"+string(k)), "heap?gc=1", "goroutine?debug=1")
 	}
 	r.perStream(n)
 	return r, err

@@ -9,17 +9,6 @@ import (
 	"time"
 )
 
-// parseRSS finds VmRSS, in KiB, in a /proc/<pid>/status.
-func parseRSS(status string) (kib int64, err error) {
-	for line := range strings.Lines(status) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			_, err = fmt.Sscanf(strings.TrimSpace(rest), "%d kB", &kib)
-			return kib, err
-		}
-	}
-	return 0, errors.New("there is no VmRSS in its status: it has ended")
-}
-
 // parseStacks finds the memory of the goroutines' stacks in a heap profile with
 // debug=1, which ends with what runtime.MemStats says.
 func parseStacks(profile string) (kib int64, err error) {

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/greenroom-proxy/greenroom/internal/bench/rig"
 )
 
 // kind is what sort of stream is held open.
@@ -160,7 +162,7 @@ func dial(ctx context.Context, address string, k kind) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(rig.Patience))
 	if err := converse(conn, address, k); err != nil {
 		_ = conn.Close()
 		return nil, err
