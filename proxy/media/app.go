@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/greenroom-proxy/greenroom/mediaedge/cache"
 	"github.com/greenroom-proxy/greenroom/mediaedge/sign"
 )
 
@@ -167,31 +166,6 @@ func (app *App) Cleanup() error {
 		app.shared = nil
 	}
 	return err
-}
-
-// cell is a cache that runs.
-type cell struct {
-	*cache.Cache
-	config Cache
-	stop   func()
-}
-
-func openCell(c *Cache, log *slog.Logger) (*cell, error) {
-	o := cache.Options{Memory: c.Memory, Log: log}
-	if c.Dir != "" {
-		o.Disk = &cache.Disk{Dir: c.Dir, Bytes: c.Disk}
-	}
-	opened, err := cache.New(o)
-	if err != nil {
-		return nil, err
-	}
-	return &cell{Cache: opened, config: *c, stop: background(opened.Run)}, nil
-}
-
-// Destruct implements caddy.Destructor.
-func (c *cell) Destruct() error {
-	c.stop()
-	return c.Close()
 }
 
 // awake is an origin whose endpoints are checked and whose keys are watched.

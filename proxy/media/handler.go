@@ -245,7 +245,8 @@ func (h *Handler) fetch(w http.ResponseWriter, r *http.Request, t mediaedge.Type
 	}
 	object := typed{h.source.Object(at, query), t}
 	ask := h.forward
-	if h.Cache.keeps(t.Kind) {
+	if h.Cache.keeps(t.Kind) && h.app.cell.take() {
+		defer h.app.cell.give()
 		ask = h.keep
 	}
 	result, bytes, err := ask(w, plainRange(r), at, query, object)
