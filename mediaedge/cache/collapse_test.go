@@ -252,7 +252,7 @@ func TestAClientThatStopsReadingDoesNotPullTheObjectIn(t *testing.T) {
 			}
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			return len(o.fills) == 1 && o.fills[0].gate != nil
+			return len(o.fills) == 1 && (o.fills[0].gate != nil || o.fills[0].stopped)
 		})
 		// What it has read, what sockets hold, and what may be read ahead.
 		if got := e.c.Stats().OriginBytes; got > 24*MiB {

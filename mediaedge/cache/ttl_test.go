@@ -392,3 +392,57 @@ func TestAPlaylistThatBreaksOffReachesNobody(t *testing.T) {
 		}
 	}
 }
+
+// slowly is a client that takes its time for each write, on the bubble's clock.
+type slowly struct {
+	*httptest.ResponseRecorder
+	each time.Duration
+}
+
+func (s slowly) Write(p []byte) (int, error) {
+	time.Sleep(s.each)
+	return s.ResponseRecorder.Write(p)
+}
+
+func TestSlowReadersDoNotHoldFetches(t *testing.T) {
+	for name, field := range map[string]string{"whole": "", "range": "bytes=0-"} {
+		synctest.Test(t, func(t *testing.T) {
+			content := string(random(20 * MiB))
+			c, s := newCache(t, Options{Fills: 2}), &script{takes: 10 * time.Millisecond}
+			s.set(text(content, `"1"`))
+			held, looks, stop, stopped := 0, 0, make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(stopped)
+				for tick := time.Tick(100 * time.Millisecond); ; looks++ {
+					select {
+					case <-tick:
+						held += c.Stats().Fills
+					case <-stop:
+						return
+					}
+				}
+			}()
+			results(12, func(i int) { // each is somewhere else, most of the time
+				time.Sleep(time.Duration(i) * 300 * time.Millisecond)
+				r := httptest.NewRequest("GET", "/a", nil)
+				if field != "" {
+					r.Header.Set("Range", field)
+				}
+				w := slowly{httptest.NewRecorder(), 2 * time.Second}
+				_, err := c.Serve(w, r, Request{Key: "a", Path: "/a", Origin: s, Terms: Terms{TTL: time.Hour}})
+				if err != nil || w.Body.String() != content {
+					t.Errorf("%s: %d bytes, %v", name, w.Body.Len(), err)
+				}
+			})
+			close(stop)
+			<-stopped
+			if held > looks/4 {
+				t.Errorf("%s: fetches were under way at %d of %d looks", name, held, looks)
+			}
+			synctest.Wait()
+			if asked := s.take(); len(asked) > 8 {
+				t.Errorf("%s: asked %d times: %q", name, len(asked), asked)
+			}
+		})
+	}
+}
