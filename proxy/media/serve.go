@@ -117,7 +117,7 @@ func (h *Handler) keep(w http.ResponseWriter, r *http.Request, at, query string,
 	if query != "" {
 		key += "?" + query
 	}
-	outcome, err := h.app.cell.Serve(w, r, cache.Request{Key: key, Scope: h.source.scope, Path: at, Origin: object, Terms: h.Cache.terms[object.media.Kind]})
+	outcome, err := h.app.cell.Serve(hasten(w, r), r, cache.Request{Key: key, Scope: h.source.scope, Path: at, Origin: object, Terms: h.Cache.terms[object.media.Kind]})
 	return result(outcome.Result), outcome.Served, err
 }
 
