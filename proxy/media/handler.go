@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/greenroom-proxy/greenroom/internal/plainpath"
 	"github.com/greenroom-proxy/greenroom/mediaedge"
@@ -67,6 +68,7 @@ type Handler struct {
 	source    *source    // nil: redirects
 	counts    *counts
 	log       *slog.Logger
+	access    *zap.Logger
 }
 
 // CORS is the preset for players: what they send and read is allowed.
@@ -90,7 +92,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.app, h.log = value.(*App), ctx.Slogger()
+	h.app, h.log, h.access = value.(*App), ctx.Slogger(), accessLogger(ctx)
 	if err := h.provision(); err != nil {
 		return fmt.Errorf("media_edge %s: %w", h.Name, err)
 	}
@@ -192,7 +194,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err == nil && !ok {
 		return next.ServeHTTP(w, r)
 	}
-	if log := quiet(w, r); log != nil {
+	if log := quiet(h.access, w, r); log != nil {
 		defer log()
 	}
 	if err != nil {

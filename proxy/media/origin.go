@@ -102,7 +102,7 @@ type source struct {
 
 func (c *Origin) provision(name string, log *slog.Logger) (*source, error) {
 	config := origin.Config{
-		Name: name, Header: make(http.Header), Log: log.With("origin", name),
+		Name: name, Header: make(http.Header), Log: log,
 		Timeouts: origin.Timeouts{Dial: time.Duration(c.DialTimeout), Head: time.Duration(c.HeadTimeout), Idle: time.Duration(c.IdleTimeout)},
 		MaxConns: c.MaxConns, Resume: origin.Resume{Attempts: c.Resume},
 	}

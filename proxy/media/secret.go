@@ -99,8 +99,8 @@ func redactURI(uri string) string {
 // quiet keeps a request with a token out of Caddy's access log, which would show
 // its URL, and returns what logs it instead, without the token: to the same
 // logs, in the same form. It returns nil if the request has none, or none is
-// to be logged.
-func quiet(w http.ResponseWriter, r *http.Request) func() {
+// to be logged. base is accessLogger's.
+func quiet(base *zap.Logger, w http.ResponseWriter, r *http.Request) func() {
 	uri, referer := redactURI(r.RequestURI), redactURI(r.Header.Get("Referer"))
 	if uri == r.RequestURI && referer == r.Header.Get("Referer") {
 		return nil
@@ -121,7 +121,7 @@ func quiet(w http.ResponseWriter, r *http.Request) func() {
 		if log.Status() >= 500 {
 			level = zapcore.ErrorLevel
 		}
-		for _, logger := range accessLogs(r) {
+		for _, logger := range accessLogs(base, r) {
 			if c := logger.Check(level, "handled request"); c != nil {
 				c.Write(zap.Object("request", caddyhttp.LoggableHTTPRequest{Request: shown}), zap.Duration("duration", time.Since(begun)),
 					zap.Int("size", log.Size()), zap.Int("status", log.Status()),
@@ -131,9 +131,14 @@ func quiet(w http.ResponseWriter, r *http.Request) func() {
 	}
 }
 
+// accessLogger is what Caddy's servers log by: it reaches the logs that are a
+// site's own, which the default logger leaves out.
+func accessLogger(ctx caddy.Context) *zap.Logger {
+	return ctx.Logger(new(caddyhttp.App)).Named("log.access")
+}
+
 // accessLogs are where Caddy logs the request.
-func accessLogs(r *http.Request) []*zap.Logger {
-	base := caddy.Log().Named("http.log.access")
+func accessLogs(base *zap.Logger, r *http.Request) []*zap.Logger {
 	s, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || s.Logs == nil {
 		return []*zap.Logger{base}
