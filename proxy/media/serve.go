@@ -99,20 +99,25 @@ func (h *Handler) fetch(w http.ResponseWriter, r *http.Request, t mediaedge.Type
 		ask = h.keep
 	}
 	result, bytes, err := ask(w, r, t, at, query, object)
-	aborted := errors.Is(err, cache.ErrAborted) || errors.Is(err, origin.ErrHeadSent)
 	switch {
-	case err == nil || aborted || r.Context().Err() != nil:
+	case err == nil:
 		h.counts.count(t.Kind, result, bytes)
-	default:
-		return h.fail(w, t.Kind, at, err)
+		return nil
+	case errors.Is(err, cache.ErrAborted), errors.Is(err, origin.ErrHeadSent), r.Context().Err() != nil:
+		h.counts.count(t.Kind, result, bytes)
+		// A short body must never look whole. A client that seems to have left may
+		// have closed one direction only: an empty answer would look so too.
+		panic(http.ErrAbortHandler)
 	}
-	if aborted {
-		panic(http.ErrAbortHandler) // so that a short body never looks whole
-	}
-	return nil
+	return h.fail(w, t.Kind, at, err)
 }
 
 func (h *Handler) keep(w http.ResponseWriter, r *http.Request, t mediaedge.Type, at, query string, object origin.Object) (result, int64, error) {
+	if ranges, ok := origin.Range(r.Header); ok {
+		r.Header["Range"] = []string{ranges}
+	} else {
+		delete(r.Header, "Range") // net/http, which serves what is kept, has other rules
+	}
 	key := h.source.scope + " " + at
 	if query != "" {
 		key += "?" + query
