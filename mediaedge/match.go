@@ -38,6 +38,8 @@ func authority(host string, u *url.URL) error {
 		return fmt.Errorf("%w: a target without a path", ErrAmbiguous)
 	case u.User != nil:
 		return fmt.Errorf("%w: a user in the target", ErrAmbiguous)
+	case u.Scheme != "" && u.Host == "":
+		return fmt.Errorf("%w: an absolute target without a host", ErrAmbiguous)
 	case u.Host != "" && !strings.EqualFold(u.Host, host):
 		return fmt.Errorf("%w: the target and the Host field name two hosts", ErrAmbiguous)
 	case u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https":

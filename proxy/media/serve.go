@@ -83,7 +83,7 @@ func (h *Handler) redirect(w http.ResponseWriter, r *http.Request, found mediaed
 	return nil
 }
 
-// fetch sends what the cache has or gets.
+// fetch answers with what the cache or the origin has.
 func (h *Handler) fetch(w http.ResponseWriter, r *http.Request, t mediaedge.Type, at, query string) error {
 	leave, err := h.app.enter()
 	if err != nil {
@@ -98,21 +98,27 @@ func (h *Handler) fetch(w http.ResponseWriter, r *http.Request, t mediaedge.Type
 	if h.Cache.keeps(t.Kind) {
 		ask = h.keep
 	}
-	result, bytes, err := ask(w, plainRange(r), at, query, object)
-	aborted := errors.Is(err, cache.ErrAborted) || errors.Is(err, origin.ErrHeadSent)
+	result, bytes, err := ask(w, r, at, query, object)
 	switch {
-	case err == nil || aborted || r.Context().Err() != nil:
+	case err == nil:
 		h.counts.count(t.Kind, result, bytes)
-	default:
-		return h.fail(w, t.Kind, at, err)
+		return nil
+	case errors.Is(err, cache.ErrAborted), errors.Is(err, origin.ErrHeadSent), r.Context().Err() != nil:
+		h.counts.count(t.Kind, result, bytes)
+		// A short body must never look whole. A client that seems to have left may
+		// have closed one direction only: an empty answer would look so too.
+		panic(http.ErrAbortHandler)
 	}
-	if aborted {
-		panic(http.ErrAbortHandler) // so that a short body never looks whole
-	}
-	return nil
+	return h.fail(w, t.Kind, at, err)
 }
 
+// keep sends what the cache has or gets.
 func (h *Handler) keep(w http.ResponseWriter, r *http.Request, at, query string, object typed) (result, int64, error) {
+	if ranges, ok := origin.Range(r.Header); ok {
+		r.Header["Range"] = []string{ranges}
+	} else {
+		delete(r.Header, "Range") // net/http, which serves what is kept, has other rules
+	}
 	key := h.source.scope + " " + at
 	if query != "" {
 		key += "?" + query
