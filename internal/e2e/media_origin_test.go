@@ -57,7 +57,7 @@ type scenario struct {
 	ranges    bool // ranges only are asked for
 	whole     bool // nothing less will do
 	small     bool // all of it comes in one packet
-	again     bool // what is kept is found out to be of the past by the first read afterwards, which may be brokenOff
+	again     bool // what is kept is found out to be of the past by the first read afterwards, which may be cut
 	impatient bool // the origin's pauses are short
 	fail      func(r *run, nth int64, w http.ResponseWriter, q *http.Request)
 }
@@ -91,7 +91,7 @@ func (b *breaking) Write(p []byte) (int, error) {
 	panic(http.ErrAbortHandler)
 }
 
-func brokenOff(http.ResponseWriter, *http.Request)        { panic(http.ErrAbortHandler) }
+func brokenOff(http.ResponseWriter, *http.Request)  { panic(http.ErrAbortHandler) }
 func stall(_ http.ResponseWriter, q *http.Request)  { <-q.Context().Done() }
 func dead(*run, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 func other(head string) func(*run, int64, http.ResponseWriter, *http.Request) { // the object has changed

@@ -370,7 +370,10 @@ func TestADiskThatHangsHoldsNobodyForLong(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	for _, name := range pipes {
-		if f, err := os.OpenFile(name, os.O_RDWR, 0); err == nil { // let go who hangs
+		if f, err := os.OpenFile(name, os.O_RDWR, 0); err == nil { // let go who hangs, and nobody hang any more
+			if err := os.Remove(name); err != nil {
+				t.Error(err)
+			}
 			until(t, "it is read", func() bool { _, err := f.Write([]byte("x")); return err == nil })
 			f.Close()
 		}
