@@ -34,8 +34,17 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.Err("media_edge is given twice")
 	}
 	app := new(App)
+	d.Next()
+	file, line := d.File(), d.Line()
+	d.Prev()
 	if err := app.UnmarshalCaddyfile(d); err != nil {
 		return nil, err
+	}
+	if app.Cache != nil {
+		tried := *app.Cache // since provision sets defaults
+		if err := tried.provision(); err != nil {
+			return nil, fmt.Errorf("media_edge: cache: %w, at %s:%d", err, file, line)
+		}
 	}
 	return httpcaddyfile.App{Name: "greenroom_media", Value: caddyconfig.JSON(app, nil)}, nil
 }
@@ -54,10 +63,11 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return block.Options{
 			"memory": block.Size(&app.Cache.Memory),
 			"disk": func(d *caddyfile.Dispenser) error {
-				if !d.Args(&app.Cache.Dir) {
+				var size string
+				if !d.AllArgs(&app.Cache.Dir, &size) {
 					return d.Err("disk: want a directory and a size")
 				}
-				return block.Size(&app.Cache.Disk)(d)
+				return block.ParseSize(d, "disk", size, &app.Cache.Disk)
 			},
 		}.Read(d)
 	}}.Read(d)

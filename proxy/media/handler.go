@@ -116,10 +116,8 @@ func (h *Handler) provision() (err error) {
 		}
 		return h.Redirect.open(h.Query)
 	}
-	if h.source, err = h.Origin.open(h.Name, afterward(h.log)); err != nil {
-		return fmt.Errorf("origin: %w", err)
-	}
-	return nil
+	h.source, err = h.Origin.open(h.Name, afterward(h.log))
+	return err
 }
 
 // check sets defaults and finds what is wrong with the config itself: it reads
@@ -161,7 +159,7 @@ func (h *Handler) check() (err error) {
 		return err
 	}
 	if err := h.checkCORS(); err != nil {
-		return fmt.Errorf("cors: %w", err)
+		return err
 	}
 	if h.Origin != nil {
 		return h.Origin.check(h.Name)
@@ -208,6 +206,9 @@ func (h *Handler) name() error {
 		if h.Origin != nil && h.Origin.S3 != nil {
 			h.Name = path.Join(h.Name, h.Origin.S3.Bucket)
 		}
+	}
+	if h.Name == "" && h.Origin != nil {
+		return errors.New("origin: endpoint 1: want a URL as https://origin.example.com")
 	}
 	if h.Name == "" || len(h.Name) > maxName || strings.ContainsFunc(h.Name, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
 		return fmt.Errorf("name %q: want 1 to %d letters, digits and punctuation", h.Name, maxName)

@@ -147,7 +147,7 @@ func (c *Origin) open(name string, log *slog.Logger) (*source, error) {
 	for field, value := range c.Header {
 		plain, err := repl.ReplaceOrErr(value, true, true)
 		if err != nil {
-			return nil, fmt.Errorf("header %s: a placeholder is unknown, or what it stands for is empty: want {env.NAME} or {file.PATH}", field) // err may quote a secret
+			return nil, fmt.Errorf("origin: header %s: a placeholder is unknown, or what it stands for is empty: want {env.NAME} or {file.PATH}", field) // err may quote a secret
 		}
 		config.Header[field] = []string{plain}
 	}
@@ -155,7 +155,7 @@ func (c *Origin) open(name string, log *slog.Logger) (*source, error) {
 	var err error
 	if c.S3 != nil {
 		if config.S3.Signer, s.keys, err = c.S3.signer(); err != nil {
-			return nil, fmt.Errorf("s3: %w", err)
+			return nil, fmt.Errorf("origin: s3: %w", err)
 		}
 	}
 	var authorities []byte
@@ -191,11 +191,11 @@ func (c *Origin) tls() (*tls.Config, []byte, error) {
 	}
 	pem, err := os.ReadFile(c.CAFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("ca_file: %w", err)
+		return nil, nil, fmt.Errorf("origin: ca_file: %w", err)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, nil, fmt.Errorf("ca_file %s: no certificate in PEM in it", c.CAFile)
+		return nil, nil, fmt.Errorf("origin: ca_file %s: no certificate in PEM in it", c.CAFile)
 	}
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, pem, nil
 }

@@ -50,7 +50,11 @@ type Redirect struct {
 // check finds what is wrong with the config itself.
 func (c *Redirect) check() (err error) {
 	if c.to, err = parseBase(c.To); err != nil {
-		return fmt.Errorf("redirect %q: %w", c.To, err)
+		shown := c.To
+		if strings.Contains(shown, "@") { // behind a password
+			shown = redacted
+		}
+		return fmt.Errorf("redirect %q: %w", shown, err)
 	}
 	if c.Status == 0 {
 		c.Status = http.StatusFound
