@@ -196,6 +196,20 @@ func TestAFalseContentRangeIsNotTaken(t *testing.T) {
 	}
 }
 
+func TestARangeThatBeginsElsewhereIsNotTaken(t *testing.T) {
+	content := random(64 * KiB)
+	for _, v := range []string{"bytes 4096-12287/65536", "bytes 8192-16383/65536"} {
+		c := newCache(t, smallBlocks())
+		f := fake(206, 8192, content[4096:12288], `Etag: "v1"`, "Content-Range: "+v)
+		if w, out, err := serve(c, f, Terms{TTL: time.Hour}, "Range: bytes=8192-8193"); err == nil || out.Status != 0 || w.Body.Len() != 0 {
+			t.Errorf("%s: %+v, %d bytes, %v", v, out, w.Body.Len(), err)
+		}
+		if s := c.Stats(); s.Blocks != 0 || s.Objects != 0 {
+			t.Errorf("%s: %+v", v, s)
+		}
+	}
+}
+
 func TestAnOriginWithoutRangesIsReadFromItsBeginning(t *testing.T) {
 	content := random(200 * KiB)
 	whole := func(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -407,7 +408,7 @@ func (s slowly) Write(p []byte) (int, error) {
 func TestSlowReadersDoNotHoldFetches(t *testing.T) {
 	for name, field := range map[string]string{"whole": "", "range": "bytes=0-"} {
 		synctest.Test(t, func(t *testing.T) {
-			content := string(random(20 * MiB))
+			content := string(random(12 * MiB))
 			c, s := newCache(t, Options{Fills: 2}), &script{takes: 10 * time.Millisecond}
 			s.set(text(content, `"1"`))
 			held, looks, stop, stopped := 0, 0, make(chan struct{}), make(chan struct{})
@@ -445,4 +446,30 @@ func TestSlowReadersDoNotHoldFetches(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestASlowReaderIsServedOnceThoughMemoryHasNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		content := random(2 * MiB)
+		c, s := newCache(t, Options{Block: 32 * KiB, Memory: 16 * 32 * KiB}), &script{}
+		hot := Request{Key: "hot", Path: "/hot", Origin: memory(random(15 * 32 * KiB)), Terms: Terms{TTL: time.Hour}}
+		for range 50 { // nothing else is worth to be kept beside it
+			if _, err := c.Serve(httptest.NewRecorder(), httptest.NewRequest("GET", "/hot", nil), hot); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := c.Stats().OriginBytes
+		s.set(text(string(content), `"1"`))
+		r := httptest.NewRequest("GET", "/a", nil)
+		r.Header.Set("Range", "bytes=0-")
+		w := slowly{httptest.NewRecorder(), 2 * time.Second}
+		_, err := c.Serve(w, r, Request{Key: "a", Path: "/a", Origin: s, Terms: Terms{TTL: time.Hour}})
+		if err != nil || !bytes.Equal(w.Body.Bytes(), content) {
+			t.Errorf("%d bytes, %v", w.Body.Len(), err)
+		}
+		synctest.Wait()
+		if got := c.Stats().OriginBytes - before; got > 2*MiB+512*KiB {
+			t.Errorf("%d bytes of the origin for 2 MiB: %q", got, s.take())
+		}
+	})
 }
