@@ -19,8 +19,8 @@ type brisk struct {
 }
 
 const (
-	// firstChunk is for a client of which nothing is known. Who takes longer
-	// than the shortest timeout for it has less than any media plays at.
+	// firstChunk is for a client of which nothing is known. Within Caddy's
+	// default of 1m it takes 35 kbit/s, within briskTimeout 70.
 	firstChunk = 256 << 10
 	fastChunk  = 1 << 20
 
