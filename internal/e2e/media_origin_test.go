@@ -91,7 +91,7 @@ func (b *breaking) Write(p []byte) (int, error) {
 	panic(http.ErrAbortHandler)
 }
 
-func cut(http.ResponseWriter, *http.Request)        { panic(http.ErrAbortHandler) }
+func brokenOff(http.ResponseWriter, *http.Request)  { panic(http.ErrAbortHandler) }
 func stall(_ http.ResponseWriter, q *http.Request)  { <-q.Context().Done() }
 func dead(*run, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 func other(head string) func(*run, int64, http.ResponseWriter, *http.Request) { // the object has changed
@@ -156,14 +156,14 @@ func misplaced(r *run, _ int64, w http.ResponseWriter, q *http.Request) {
 }
 
 var scenarios = []*scenario{
-	{name: "killed, another goes on", endpoints: 2, whole: true, fail: midway(cut, (*run).right)},
-	{name: "killed, and stays dead", endpoints: 1, fail: midway(cut, dead)},
-	{name: "killed, and both stay dead", endpoints: 2, fail: midway(cut, dead)},
-	{name: "killed, without an ETag", endpoints: 1, plain: true, fail: midway(cut, (*run).right)},
+	{name: "killed, another goes on", endpoints: 2, whole: true, fail: midway(brokenOff, (*run).right)},
+	{name: "killed, and stays dead", endpoints: 1, fail: midway(brokenOff, dead)},
+	{name: "killed, and both stay dead", endpoints: 2, fail: midway(brokenOff, dead)},
+	{name: "killed, without an ETag", endpoints: 1, plain: true, fail: midway(brokenOff, (*run).right)},
 	{name: "killed, without a length", endpoints: 1, plain: true, fail: func(r *run, _ int64, w http.ResponseWriter, q *http.Request) {
 		_, _ = w.Write(r.old[:r.offset])
 		_ = http.NewResponseController(w).Flush()
-		cut(w, q)
+		brokenOff(w, q)
 	}},
 	{name: "slow, another goes on", endpoints: 2, impatient: true, whole: true, fail: midway(stall, (*run).right)},
 	{name: "slow, and stays slow", endpoints: 1, impatient: true, fail: midway(stall, func(_ *run, w http.ResponseWriter, q *http.Request) { stall(w, q) })},
@@ -178,7 +178,7 @@ var scenarios = []*scenario{
 	{name: "changed, in spite of If-Match", endpoints: 1, first: true, fail: other("206")},
 	{name: "changed, and sends all", endpoints: 1, first: true, fail: other("200")},
 	{name: "changed, and has no ETag any more", endpoints: 1, first: true, fail: other("no ETag")},
-	{name: "killed, and another has another version", endpoints: 2, again: true, fail: midway(cut, func(r *run, w http.ResponseWriter, q *http.Request) {
+	{name: "killed, and another has another version", endpoints: 2, again: true, fail: midway(brokenOff, func(r *run, w http.ResponseWriter, q *http.Request) {
 		other("412")(r, 2, w, q)
 	})},
 }

@@ -67,9 +67,12 @@ type Cache struct {
 	evictions atomic.Int64
 	fetches   atomic.Int64
 	fetched   atomic.Int64 // bytes
+	told      atomic.Int64 // when the log was, in Unix nanoseconds
 
 	mu       sync.Mutex          // goes before the mu of an object
 	openings map[string]*opening // guarded by mu
+
+	lifting [16]sync.Mutex // by key: one at a time looks on disk; goes before mu
 
 	runs    sync.Mutex                    // goes after all others
 	cancels map[uint64]context.CancelFunc // of what runs; guarded by runs; nil: closed
@@ -258,6 +261,12 @@ func (c *Cache) fetch(ctx context.Context, origin Fetcher, method string, h http
 // negativeTerms are those of a 404.
 func negativeTerms(t Terms) Terms { return Terms{TTL: t.Negative} }
 
-// pause is for how long a fill waits for its readers to move on before it gives
-// its connection back.
-const pause = 30 * time.Second
+// lied tells the log of an origin that does not keep its word, every ten seconds
+// at most.
+func (c *Cache) lied(o *object, err *lieError) {
+	now := time.Now().UnixNano()
+	if last := c.told.Load(); (last == 0 || now-last > int64(10*time.Second)) && c.told.CompareAndSwap(last, now) {
+		c.log.Warn("cache: an origin does not keep its word; what was kept of the object is dropped",
+			"scope", o.scope, "path", o.path, "reason", err.what)
+	}
+}

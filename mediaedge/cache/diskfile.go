@@ -73,7 +73,7 @@ func encode(o *object, hd *head, n, block int64, data []byte) ([]byte, error) {
 	description, err := json.Marshal(meta{
 		Key: o.key, Scope: o.scope, Path: o.path, ETag: o.etag, Size: o.size, Block: block, N: n,
 		Length: len(data), CRC: crc32.Checksum(data, castagnoli), Fields: hd.fields, Received: hd.received,
-		TTL: hd.ttl, Age: hd.age, StaleIfError: hd.staleIfError, StaleWhile: hd.staleWhileRev, Immutable: hd.terms.Immutable,
+		TTL: hd.ttl, Age: hd.age, StaleIfError: hd.staleIfError, StaleWhile: hd.staleWhileRev, Immutable: hd.immutable,
 	})
 	if err != nil || len(description) > maxMeta {
 		return nil, fmt.Errorf("%d bytes of description: %w", len(description), errors.Join(err, errors.ErrUnsupported))
@@ -254,7 +254,7 @@ func (d *disk) peek(name string) (meta, error) {
 // head is what the description says of the response.
 func (m meta) head() *head {
 	hd := &head{
-		fields: pick(m.Fields), received: m.Received, terms: Terms{Immutable: m.Immutable},
+		fields: pick(m.Fields), received: m.Received, immutable: m.Immutable,
 		policy: policy{shared: true, ttl: clamp(m.TTL), age: clamp(m.Age), staleIfError: clamp(m.StaleIfError), staleWhileRev: clamp(m.StaleWhile)},
 	}
 	if m.Received.After(time.Now()) { // the clock was set back: nobody knows how old it is

@@ -39,7 +39,7 @@ func TestRandomRangesUnderEvictionAreAlwaysOfOneVersion(t *testing.T) {
 	})
 	c := newCache(t, Options{Block: 8 * KiB, Memory: 5 * MiB})
 	e := newEdge(t, c, o, Terms{TTL: 5 * time.Millisecond, StaleWhileRevalidate: time.Millisecond})
-	ranges := 150
+	ranges := 80
 	if testing.Short() {
 		ranges = 30
 	}

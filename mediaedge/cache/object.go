@@ -86,17 +86,15 @@ func (p piece) weight() uint32 {
 }
 
 func (o *object) weight() uint32 {
-	n := overhead + 2*len(o.key) + len(o.scope) + len(o.path)
-	if hd := o.head.Load(); hd != nil {
-		for key, vv := range hd.fields {
-			n += 2*overhead/8 + len(key) + len(vv[0])
-		}
+	n := 3*overhead + 2*len(o.key) + len(o.scope) + len(o.path)
+	for key, vv := range o.head.Load().fields {
+		n += overhead/4 + len(key) + len(vv[0])
 	}
-	return uint32(n + 512)
+	return uint32(n)
 }
 
-func (c *Cache) newObject(req Request, res *http.Response, hd *head) *object {
-	o := &object{id: c.lastID.Add(1), key: req.Key, scope: req.Scope, path: req.Path, status: res.StatusCode, size: -1}
+func (c *Cache) newObject(req Request, status int, hd *head) *object {
+	o := &object{id: c.lastID.Add(1), key: req.Key, scope: req.Scope, path: req.Path, status: status, size: -1}
 	o.head.Store(hd)
 	return o
 }
@@ -179,8 +177,18 @@ func (c *Cache) drop(o *object) {
 	}
 }
 
-// fromDisk finds an object of which there are blocks on disk.
+// fromDisk finds an object of which there are blocks on disk. Of those who want
+// it at once one reads.
 func (c *Cache) fromDisk(key string) (*object, bool) {
+	if _, _, ok := c.disk.find(key); !ok {
+		return nil, false
+	}
+	lock := &c.lifting[hashKey(key)[0]%byte(len(c.lifting))]
+	lock.Lock()
+	defer lock.Unlock()
+	if o, ok := c.objects.GetIfPresent(key); ok {
+		return o, true
+	}
 	etag, n, ok := c.disk.find(key)
 	if !ok {
 		return nil, false

@@ -26,6 +26,7 @@ type reader struct {
 	follow  *fill       // written by the reader, under o.mu
 	waited  atomic.Bool // for bytes that were on their way
 	started atomic.Bool // a fill of its own
+	slow    bool        // asks for little at a time
 }
 
 var errReaderClosed = errors.New("cache: read after the end of the request")
@@ -78,8 +79,9 @@ func (r *reader) close() error {
 
 // unfollow: the caller holds o.mu.
 func (r *reader) unfollow() {
-	if r.follow != nil {
-		r.follow.leave(r.c)
+	if f := r.follow; f != nil {
+		r.slow = r.slow || f.slow
+		f.leave(r.c)
 		r.follow = nil
 	}
 }
@@ -95,7 +97,7 @@ func (r *reader) next(idle func()) ([]byte, error) {
 }
 
 func (r *reader) bytes(idle func()) ([]byte, error) {
-	if r.body != nil {
+	if !r.o.inBlocks {
 		return r.part(idle)
 	}
 	if r.pos >= r.o.size { // of an object in blocks it never changes
@@ -122,7 +124,7 @@ func (r *reader) moved(n int64) {
 	case n >= f.end, n >= f.next+join && !r.o.noRanges:
 		r.unfollow()
 	default:
-		f.reached(n)
+		f.reached(r.c, n)
 	}
 }
 
@@ -171,7 +173,7 @@ func (r *reader) attach(n int64) error {
 			f.users++
 			r.unfollow()
 			r.follow = f
-			f.reached(n)
+			f.reached(r.c, n)
 			return nil
 		}
 	}
@@ -212,7 +214,7 @@ func (r *reader) part(idle func()) ([]byte, error) {
 	for {
 		n, off := r.pos/r.c.block, r.pos%r.c.block
 		if r.follow != nil && !w.done {
-			r.follow.reached(n)
+			r.follow.reached(r.c, n)
 		}
 		if n < int64(len(w.parts)) && (r.pos < w.size) {
 			if w.parts[n] == nil {
@@ -242,6 +244,9 @@ func (c *Cache) startFill(r *reader, n int64) (*fill, error) {
 	end := min(c.blocks(o.size), n+readAhead)
 	if r.want > 0 {
 		end = min(c.blocks(r.want), n+window)
+	}
+	if r.slow {
+		end = min(end, n+readAhead)
 	}
 	for _, f := range o.fills {
 		if !f.done && !f.stopped && f.next > n {

@@ -82,7 +82,7 @@ func inspect(t *testing.T, o *Origin, path string, r *http.Request) {
 	for name, values := range seen.Header {
 		switch name {
 		case "Range":
-			if r.Method == "HEAD" || !ValidRange(values[0]) {
+			if r.Method == "HEAD" || !validRange(values[0]) {
 				t.Errorf("%s %q", r.Method, values)
 			}
 		case "If-Range", "If-None-Match", "User-Agent", "Via", "Accept-Encoding":

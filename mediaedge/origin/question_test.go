@@ -81,7 +81,7 @@ func TestARangeIsSentOnlyIfItIsValidAndShort(t *testing.T) {
 		"bytes=0-1;2-3": false, "bytes 0-1": false, "items=0-1": false, "byte\u017f=0-1": false, "bytes=+0-1": false, "bytes=0--1": false, "bytes=0x0-1": false,
 		"bytes=0-1\r\nX: y": false, "bytes =0-1": false, "bytes=0 -1": false, "bytes=٣-٤": false, "bytes=" + strings.Repeat(" ", 1100) + "0-1": false,
 	} {
-		if ValidRange(s) != want {
+		if validRange(s) != want {
 			t.Errorf("%.60q: %v", s, !want)
 		}
 	}
