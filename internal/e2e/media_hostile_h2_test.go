@@ -43,7 +43,7 @@ func overHTTP2() (all []hostileH2) {
 			}
 		}
 		media, fine := "/"+p.prefix+"/a.mp4", p.kind+" /a.mp4"
-		for _, h := range []hostileH2{
+		all = append(all, []hostileH2{
 			{pseudo(media, [2]string{"host", "evil.example"}), no + "|" + fine}, {pseudo(media, [2]string{":authority", "evil.example"}), no}, {pseudo(media, [2]string{":path", "/private/secret.mp4"}), no},
 			{pseudo(media, [2]string{"connection", "close"}), no}, {pseudo(media, [2]string{"transfer-encoding", "chunked"}), no}, {pseudo(media, [2]string{"upgrade", "h2c"}), no},
 			{pseudo(media, [2]string{"X-Upper", "x"}), no}, {pseudo(media, [2]string{"x-injected", "a\r\nx-injected: b"}), no}, {pseudo(media, [2]string{"x\r\nrange", "bytes=0-0"}), no},
@@ -55,9 +55,7 @@ func overHTTP2() (all []hostileH2) {
 			{[][2]string{{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", media}}, no}, {[][2]string{{":method", "GET /x HTTP/1.1\r\nX:"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", media}}, no},
 			{[][2]string{{":method", "TRACE"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", media}}, no}, {[][2]string{{":method", "DELETE"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", media}}, no},
 			{[][2]string{{"range", "bytes=0-0"}, {":method", "GET"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", media}}, no},
-		} {
-			all = append(all, h)
-		}
+		}...)
 	}
 	return all
 }
