@@ -190,10 +190,7 @@ func TestAnOriginThatFailsIsNeverSeenInTheBytes(t *testing.T) {
 	reel := film(8 << 20)
 	runs := make(map[string]*run)
 	origin := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		r := runs[q.URL.Path]
-		if r == nil {
-			http.NotFound(w, q)
-		} else if r.fails.Load() {
+		if r := runs[q.URL.Path]; r.fails.Load() {
 			r.scenario.fail(r, r.asked.Add(1), w, q)
 		} else {
 			r.right(w, q)

@@ -64,7 +64,7 @@ func (d *slowDownloads) finish() int64 {
 }
 
 func TestSlowDownloadsOutliveReloadsAndAnUpgrade(t *testing.T) {
-	size, count := 16<<20, 50 // more than what sockets hold
+	size, count := 12<<20, 50 // more than what sockets hold
 	if raceFlag == "-race" {
 		count = 10
 	}
