@@ -2,14 +2,15 @@
 # make test    all tests
 # make check   format, vet, staticcheck, import rules, tests with the race detector
 # make bench   benchmarks of the hot path; bench-consul: from a key in Consul to the first answer, 1,000 services watched;
-#              bench-streams: memory per idle stream beside stock Caddy and HAProxy, which must be installed
+#              bench-streams: memory per idle stream beside stock Caddy and HAProxy, which must be installed;
+#              bench-media: GB/s and CPU seconds per GB beside nginx, which must be installed, and stock Caddy
 # make tools   get what the tests run besides: real servers of Consul and S3 (built once, in minutes), and the players of
 #              the browser tests
 GO ?= go
 TOOL = $(GO) tool -modfile=internal/tools/go.mod
 PLAYERS = internal/player/browser
 
-.PHONY: build test check lint race bench bench-consul bench-streams tools
+.PHONY: build test check lint race bench bench-consul bench-streams bench-media tools
 
 build:
 	$(GO) build -trimpath -o greenroom .
@@ -52,3 +53,8 @@ bench-consul: tools
 # -n how many streams, -json and -profiles where to put more than the table.
 bench-streams:
 	cd internal/bench && $(GO) run ./streams $(ARGS)
+
+# -rounds and -for how long (by default under 3 minutes in all), -only and -workloads
+# what, -json and -profiles where to put more than the table.
+bench-media:
+	cd internal/bench && $(GO) run ./media $(ARGS)

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/greenroom-proxy/greenroom/internal/plainpath"
@@ -40,6 +38,8 @@ func authority(host string, u *url.URL) error {
 		return fmt.Errorf("%w: a target without a path", ErrAmbiguous)
 	case u.User != nil:
 		return fmt.Errorf("%w: a user in the target", ErrAmbiguous)
+	case u.Scheme != "" && u.Host == "":
+		return fmt.Errorf("%w: an absolute target without a host", ErrAmbiguous)
 	case u.Host != "" && !strings.EqualFold(u.Host, host):
 		return fmt.Errorf("%w: the target and the Host field name two hosts", ErrAmbiguous)
 	case u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https":
@@ -122,10 +122,10 @@ func New(rules ...Rule) (*Matcher, error) {
 // any reading of its path, is no error, however its target looks: it is not
 // for this Matcher to judge.
 func (m *Matcher) Match(host string, u *url.URL) (Match, bool, error) {
-	name := plainHost(host)
-	if !slices.ContainsFunc(m.rules, func(r rule) bool { return r.host(name) }) {
+	if !m.Host(host) {
 		return Match{}, false, nil
 	}
+	name := plainHost(host)
 	if err := authority(host, u); err != nil {
 		return Match{}, false, err
 	}
@@ -149,6 +149,12 @@ func (m *Matcher) Match(host string, u *url.URL) (Match, bool, error) {
 		}
 	}
 	return Match{}, false, nil
+}
+
+// Host reports whether any rule is for the host.
+func (m *Matcher) Host(host string) bool {
+	name := plainHost(host)
+	return slices.ContainsFunc(m.rules, func(r rule) bool { return r.host(name) })
 }
 
 func (r Rule) compile() (rule, error) {
@@ -234,27 +240,40 @@ func (r rule) suspect(text string) bool {
 }
 
 // loose decodes a path as often as any chain of servers may, and passes over
-// what is malformed.
+// what is malformed. It is linear: who asks chooses the path.
 func loose(raw string) string {
+	text := []byte(raw)
 	for range 4 {
-		next := percent.ReplaceAllStringFunc(raw, func(code string) string {
-			b, err := strconv.ParseUint(code[1:], 16, 8)
-			if err != nil {
-				return code
+		n, decoded := 0, false
+		for i := 0; i < len(text); i++ {
+			c := text[i]
+			if c == '%' && i+2 < len(text) && unhex(text[i+1]) < 16 && unhex(text[i+2]) < 16 {
+				c = unhex(text[i+1])<<4 | unhex(text[i+2])
+				i += 2
+				decoded = true
 			}
-			return string([]byte{byte(b)})
-		})
-		if next == raw {
+			text[n] = c
+			n++
+		}
+		text = text[:n]
+		if !decoded {
 			break
 		}
-		raw = next
 	}
-	return strings.ToLower(raw)
+	return strings.ToLower(string(text))
 }
 
-var percent = regexp.MustCompile("%[0-9a-fA-F]{2}")
+// unhex returns a hexadecimal digit's value, and 16 for what is none.
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10
+	}
+	return 16
+}
 
-// plainHost is a host without its port and one final dot, in lower case.
 func plainHost(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -302,3 +302,43 @@ func FuzzSpelling(f *testing.F) {
 		}
 	})
 }
+
+func TestAPathWithManyEncodingsIsReadInNoTime(t *testing.T) {
+	m, err := New(Rule{Prefixes: []string{"/vod/"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		piece string
+		media bool
+	}{{"%252525", false}, {"%25%32%35", false}, {"%2525252525766f64/a.mp4", false}, {"%25252576od", true}} {
+		raw := "/" + strings.Repeat(c.piece, 1<<20/len(c.piece))
+		path, err := url.PathUnescape(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		allocations := testing.AllocsPerRun(1, func() {
+			if _, ok, err := m.Match("a.example", &url.URL{Path: path, RawPath: raw}); ok || (err != nil) != c.media {
+				t.Errorf("%s…: %v, %v", c.piece, ok, err)
+			}
+		})
+		if allocations > 100 { // one for each encoding would be 100,000
+			t.Errorf("%s…: %v allocations", c.piece, allocations)
+		}
+	}
+}
+
+func TestAMatcherKnowsItsHosts(t *testing.T) {
+	m, err := New(Rule{Hosts: []string{"media.example.com", "*.cdn.example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]bool{
+		"media.example.com": true, "MEDIA.example.com:8443": true, "media.example.com.": true, "a.cdn.example.com": true,
+		"example.com": false, "cdn.example.com": false, "a.b.cdn.example.com": false, "": false, ".cdn.example.com": false, "[::1]": false,
+	} {
+		if m.Host(host) != want {
+			t.Errorf("%q: want %v", host, want)
+		}
+	}
+}

@@ -45,6 +45,26 @@ func TestAMalformedConfigIsRefusedWithTheReasonAndChangesNothing(t *testing.T) {
 			equal(t, "what is in force", standing(h), before)
 		})
 	}
+	for _, m := range mediaMistakes {
+		t.Run(m.name, func(t *testing.T) {
+			m.refusedBy(t, h.try(h.caddyfile(pair("app", "10.0.0.1:1", "10.0.0.1:1"), m.config)))
+			equal(t, "what is in force", standing(h), before)
+		})
+	}
+	for _, m := range globalMistakes {
+		t.Run(m.name, func(t *testing.T) {
+			h.globals = m.config
+			m.refusedBy(t, h.try(h.caddyfile(pair("app", "10.0.0.1:1", "10.0.0.1:1"), "blue_green app")))
+			h.globals = ""
+			equal(t, "what is in force", standing(h), before)
+		})
+	}
+	for _, m := range mediaJSONMistakes {
+		t.Run(m.name, func(t *testing.T) {
+			m.refusedBy(t, h.tryHandler(m.config))
+			equal(t, "what is in force", standing(h), before)
+		})
+	}
 	if n := len(caddyfileMistakes) + len(siteMistakes) + len(jsonMistakes); n < 40 {
 		t.Errorf("only %d mistakes", n)
 	}
@@ -91,6 +111,20 @@ func (h *house) tryApp(app string) error {
 	var parsed map[string]any
 	must(h.t, json.Unmarshal(config, &parsed))
 	parsed["apps"].(map[string]any)["greenroom"] = json.RawMessage(app)
+	config, err = json.Marshal(parsed)
+	must(h.t, err)
+	return caddy.Load(config, true)
+}
+
+// tryHandler loads the JSON of a handler in a server of its own.
+func (h *house) tryHandler(handler string) error {
+	h.t.Helper()
+	config, err := adapt(h.caddyfile(pair("app", "10.0.0.1:1", "10.0.0.1:1"), "blue_green app"))
+	must(h.t, err)
+	var parsed map[string]any
+	must(h.t, json.Unmarshal(config, &parsed))
+	servers := parsed["apps"].(map[string]any)["http"].(map[string]any)["servers"].(map[string]any)
+	servers["more"] = map[string]any{"listen": []string{freeAddress(h.t)}, "routes": []any{map[string]any{"handle": []any{json.RawMessage(handler)}}}}
 	config, err = json.Marshal(parsed)
 	must(h.t, err)
 	return caddy.Load(config, true)

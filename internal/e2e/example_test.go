@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"errors"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,5 +150,42 @@ func TestTheConsulExampleGoesFromRegistrationToCutoverInTwoCommands(t *testing.T
 	e.until("blue serves again", func() bool { v := e.view(); return v.Split == switcher.All(switcher.Blue) })
 	if out := e.cli("status", "--fleet"); !strings.Contains(out.stdout, "release 1.5.1") {
 		t.Error(out)
+	}
+}
+
+func TestTheMediaExampleDoesWhatItsREADMESays(t *testing.T) {
+	here := filepath.Join(t.TempDir(), "media")
+	if err := os.CopyFS(here, os.DirFS("../../examples/media")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chmod(filepath.Join(here, "demo.key"), 0o600), os.Mkdir(filepath.Join(here, "www/talk"), 0o755),
+		os.WriteFile(filepath.Join(here, "www/talk/master.m3u8"), []byte("#EXTM3U\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	e := runExample(t, here, "Caddyfile", control.DefaultSocket())
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	ask := func(path, field, want string) {
+		t.Helper()
+		res, err := client.Get("http://localhost:8080" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if got := res.Header.Get(field); !strings.Contains(got, want) {
+			t.Errorf("%s: %d, %s is %q, want %q", path, res.StatusCode, field, got, want)
+		}
+	}
+	ask("/media/talk/master.m3u8", "Cache-Status", "greenroom; fwd=uri-miss")
+	ask("/media/talk/master.m3u8", "Cache-Status", "greenroom; ")
+	ask("/downloads/talk/master.m3u8", "Location", "http://localhost:9100/talk/master.m3u8?md5=")
+	for command, prints := range map[string]string{
+		"media": "downloads", "cutover app --to green": "blue is safe to stop", "purge --prefix /media/talk/": "1 object dropped",
+	} {
+		if out := e.cli(strings.Fields(command)...); out.code != 0 || !strings.Contains(out.stdout, prints) {
+			t.Errorf("%s: want %q: %s", command, prints, out)
+		}
+	}
+	if body := fetch(t, "http://localhost:8080/"); body != "green, version 2\n" {
+		t.Errorf("%q", body)
 	}
 }

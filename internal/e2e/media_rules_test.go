@@ -33,8 +33,8 @@ var rules = []rule{
 	{"If-None-Match: *", 304, 0, 0, 0},
 	{`If-None-Match: "other"`, 200, 0, 0, 0},
 	{`If-None-Match: "other", W/%[1]s`, 304, 0, 0, 200},
-	{"If-None-Match: \"other\"\nIf-Modified-Since: " + future, 200, 0, 0, 304}, // §13.1.3: the date does not count then
-	{"If-Modified-Since: %[2]s", 304, 0, 0, 0},
+	{"If-None-Match: \"other\"\nIf-Modified-Since: " + future, 200, 0, 0, 0}, // §13.1.3: the date does not count then
+	{"If-Modified-Since: %[2]s", 304, 0, 0, 200},                             // S3 has it of the second that it was made in
 	{"If-Modified-Since: " + past, 200, 0, 0, 0},
 	{"If-Modified-Since: yesterday", 200, 0, 0, 0},
 	{"If-Match: %[1]s", 200, 0, 0, 0}, // §13.1.1
@@ -47,9 +47,9 @@ var rules = []rule{
 	{"Range: bytes=1048575-2097153", 206, 1048575, 2097154, 0},
 	{"Range: bytes=-7", 206, ruled - 7, ruled, 0},
 	{fmt.Sprintf("Range: bytes=%d-", ruled), 416, 0, 0, 0},
-	{"Range: bytes=-0", 416, 0, 0, 200},                 // §14.1.2; origins are not asked for it
+	{"Range: bytes=-0", 200, 0, 0, 0},                   // §14.1.2: nothing at all, on which servers do not agree: it is ignored
 	{"Range: pages=0-1", 200, 0, 0, 0},                  // §14.2: what is not known is ignored
-	{"Range: Bytes=0-1", 206, 0, 2, 200},                // §14.1: units are case-insensitive
+	{"Range: Bytes=0-1", 206, 0, 2, 0},                  // §14.1: units are case-insensitive
 	{"Range: bytes=0-1\nIf-Range: %[1]s", 206, 0, 2, 0}, // §13.1.5
 	{"Range: bytes=0-1\nIf-Range: \"other\"", 200, 0, 0, 0},
 	{"Range: bytes=0-1\nIf-Range: W/%[1]s", 200, 0, 0, 0},
@@ -68,7 +68,7 @@ func (c rule) want(method string, raw bool) (status, from, end int) {
 	default:
 		status = c.status
 	}
-	if method == http.MethodHead && (status == 206 || status == 416) && !(raw && strings.Contains(c.fields, "If-")) {
+	if method == http.MethodHead && (status == 206 || status == 416) {
 		status = 200 // §14.2: a Range means nothing there
 	}
 	if status == 206 {
@@ -88,7 +88,7 @@ func TestConditionsAndRangesOfABucketAreAsRFC9110WantsThem(t *testing.T) {
 		t.Fatalf("Last-Modified %q", modified)
 	}
 	e.rules(t, "cold", "/media/a.mp4", etag, modified, content, func() {
-		if _, err := e.client().Purge(t.Context(), control.PurgeRequest{Prefix: "/"}); err != nil {
+		if _, err := e.client().Purge(t.Context(), control.PurgeRequest{Path: "/media/a.mp4"}); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -67,9 +67,12 @@ type Cache struct {
 	evictions atomic.Int64
 	fetches   atomic.Int64
 	fetched   atomic.Int64 // bytes
+	told      atomic.Int64 // when the log was, in Unix nanoseconds
 
 	mu       sync.Mutex          // goes before the mu of an object
 	openings map[string]*opening // guarded by mu
+
+	lifting [16]sync.Mutex // by key: one at a time looks on disk; goes before mu
 
 	runs    sync.Mutex                    // goes after all others
 	cancels map[uint64]context.CancelFunc // of what runs; guarded by runs; nil: closed
@@ -86,7 +89,7 @@ func New(o Options) (*Cache, error) {
 	if err := c.defaults(); err != nil {
 		return nil, err
 	}
-	c.maxWhole = c.memory / 8
+	c.maxWhole = min(c.memory/8, 256<<20)
 	var err error
 	// Both caches do their upkeep on the goroutine that writes, so that they are
 	// over their bound by no more than what is being written.
@@ -111,6 +114,13 @@ func New(o Options) (*Cache, error) {
 	if o.Disk != nil {
 		if c.disk, err = openDisk(*o.Disk, c.block, c.log); err != nil {
 			return nil, err
+		}
+		c.disk.current = func(key string) (string, bool) {
+			e, ok := c.objects.GetEntryQuietly(key)
+			if !ok {
+				return "", false
+			}
+			return e.Value.etag, true
 		}
 	}
 	return c, nil
@@ -156,12 +166,18 @@ func token(s string) bool {
 	return s != "" && len(s) <= 64
 }
 
-// Run keeps the disk: it finds what an earlier process has left there, and
-// writes what memory has no room for. Without a disk it does nothing. It
-// returns when ctx ends.
+// Run keeps the disk: it finds what an earlier process has left there, writes
+// what memory has no room for, and when ctx ends what is in memory, for two
+// seconds at most. Without a disk it only waits for the end of ctx.
 func (c *Cache) Run(ctx context.Context) {
 	if c.disk != nil {
-		c.disk.run(ctx)
+		c.disk.run(ctx, func(yield func(victim) bool) {
+			for id, p := range c.pieces.All() {
+				if p.whole == nil && !yield(victim{p.object, id.n, p.data}) {
+					return
+				}
+			}
+		})
 	}
 	<-ctx.Done()
 }
@@ -245,6 +261,12 @@ func (c *Cache) fetch(ctx context.Context, origin Fetcher, method string, h http
 // negativeTerms are those of a 404.
 func negativeTerms(t Terms) Terms { return Terms{TTL: t.Negative} }
 
-// pause is for how long a fill waits for its readers to move on before it gives
-// its connection back.
-const pause = 30 * time.Second
+// lied tells the log of an origin that does not keep its word, every ten seconds
+// at most.
+func (c *Cache) lied(o *object, err *lieError) {
+	now := time.Now().UnixNano()
+	if last := c.told.Load(); (last == 0 || now-last > int64(10*time.Second)) && c.told.CompareAndSwap(last, now) {
+		c.log.Warn("cache: an origin does not keep its word; what was kept of the object is dropped",
+			"scope", o.scope, "path", o.path, "reason", err.what)
+	}
+}

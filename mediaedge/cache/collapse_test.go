@@ -45,6 +45,18 @@ func TestAHundredClientsOnTheSameColdRangeAreOneRequest(t *testing.T) {
 	}
 }
 
+func TestWhoLookedBeforeTheAnswerAndAsksAfterItLooksAgain(t *testing.T) {
+	o := newOrigin(t, file([]byte("x"), `"v1"`))
+	e := newEdge(t, newCache(t, Options{}), o, Terms{TTL: time.Hour})
+	e.get("/a").want(t, "asked", 200, []byte("x"))
+	if _, _, err := e.c.join(t.Context(), e.request("/a"), question{method: "GET"}, nil, nil); err != errMeanwhile {
+		t.Error(err)
+	}
+	if asked := o.requests(); len(asked) != 1 {
+		t.Error(lines(asked))
+	}
+}
+
 // stepper is an origin that sends its object in steps.
 func stepper(content []byte, etag string, length bool, step <-chan int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -252,7 +264,7 @@ func TestAClientThatStopsReadingDoesNotPullTheObjectIn(t *testing.T) {
 			}
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			return len(o.fills) == 1 && o.fills[0].gate != nil
+			return len(o.fills) == 1 && (o.fills[0].gate != nil || o.fills[0].stopped)
 		})
 		// What it has read, what sockets hold, and what may be read ahead.
 		if got := e.c.Stats().OriginBytes; got > 24*MiB {

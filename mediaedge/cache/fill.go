@@ -20,6 +20,10 @@ const (
 	// worthwhile is what is still fetched of an object when nobody wants it any
 	// more: it costs less than a new connection to the origin.
 	worthwhile = 4 << 20
+
+	// pause is for how long a fill waits for its readers to take a block.
+	pause   = time.Second
+	forever = time.Duration(math.MaxInt64)
 )
 
 // errStopped ends a fill that nobody waits for.
@@ -32,145 +36,20 @@ type fill struct {
 	origin     Fetcher
 	first, end int64 // blocks: end is exclusive; of an object in one piece both say nothing
 	background bool  // goes on without a reader
+	disk       bool  // not from the origin
 	cancel     context.CancelFunc
 
 	// Guarded by o.mu.
 	next    int64         // the block that is on its way
 	cur     []byte        // what is there of it
-	ring    [][]byte      // the last whole ones before it
+	ring    [][]byte      // the last whole ones before it, from about where the fastest reader is
 	users   int           // readers that follow, and requests that may become some
 	lead    int64         // the furthest block that a reader was at
+	slow    bool          // its readers are
 	gate    chan struct{} // closed when the fill may look again whether to go on; nil: it does not wait
 	stopped bool          // cancelled: nobody may follow any more
+	err     error         // that it has ended with, and its readers with it
 	done    bool          // ended; stays for its ring while somebody follows
-}
-
-// held returns what the fill has of block n. The caller holds o.mu.
-func (f *fill) held(n int64) []byte {
-	if n == f.next {
-		return f.cur
-	}
-	if i := n - (f.next - int64(len(f.ring))); i >= 0 && i < int64(len(f.ring)) {
-		return f.ring[i]
-	}
-	return nil
-}
-
-// brings reports whether block n will come soon enough. The caller holds o.mu.
-func (f *fill) brings(n int64) bool {
-	return !f.done && !f.stopped && n >= f.next && n < f.end && (n-f.next < join || f.o.noRanges)
-}
-
-// leave is the end of one who follows. The caller holds o.mu.
-func (f *fill) leave(c *Cache) {
-	if f.users--; f.users > 0 {
-		return
-	}
-	switch {
-	case f.done:
-		f.forget(c)
-	case f.gate != nil:
-		f.open()
-	case !f.goesOn(c):
-		f.stopped = true
-		f.cancel()
-	}
-}
-
-// open lets a fill that waits look again. The caller holds o.mu.
-func (f *fill) open() {
-	if f.gate != nil {
-		close(f.gate)
-		f.gate = nil
-	}
-}
-
-// reached says how far a reader is. The caller holds o.mu.
-func (f *fill) reached(n int64) {
-	if n > f.lead {
-		f.lead = n
-		f.open()
-	}
-}
-
-// goesOn reports whether the rest is fetched though nobody reads. The caller
-// holds o.mu.
-func (f *fill) goesOn(c *Cache) bool {
-	if f.background && !f.o.inBlocks {
-		return true
-	}
-	if !f.o.inBlocks {
-		return f.o.size >= 0 && f.o.growing != nil && (f.o.size-f.o.growing.size <= worthwhile || f.o.size <= c.maxWhole)
-	}
-	return min(f.end*c.block, f.o.size)-f.next*c.block-int64(len(f.cur)) <= worthwhile
-}
-
-// forget takes a fill that is done out of its object. The caller holds o.mu.
-func (f *fill) forget(c *Cache) {
-	for i, other := range f.o.fills {
-		if other == f {
-			f.o.fills = append(f.o.fills[:i:i], f.o.fills[i+1:]...)
-		}
-	}
-	c.rings.Add(-ringBytes(f.ring))
-	f.ring = nil
-}
-
-func ringBytes(ring [][]byte) (n int64) {
-	for _, b := range ring {
-		n += int64(len(b))
-	}
-	return n
-}
-
-// pace waits until one of the readers is near enough to the next block. Without
-// readers it reports whether to go on at all.
-func (f *fill) pace(ctx context.Context, c *Cache, next, ahead int64, patience time.Duration) error {
-	o := f.o
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for {
-		if f.users == 0 {
-			if f.goesOn(c) {
-				return nil
-			}
-			f.stopped = true
-			return errStopped
-		}
-		if next <= f.lead+ahead {
-			return nil
-		}
-		gate := make(chan struct{})
-		f.gate = gate
-		o.mu.Unlock()
-		expired := false
-		select {
-		case <-gate:
-		case <-ctx.Done():
-		case <-timer.C:
-			expired = true
-		}
-		o.mu.Lock()
-		f.gate = nil
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if expired {
-			f.stopped = true
-			return errStopped
-		}
-	}
-}
-
-// ahead is how many blocks a fill may be ahead: fewer, if all of them together
-// hold too much.
-func (c *Cache) ahead() int64 {
-	if c.rings.Load() > c.memory/2 {
-		return 1
-	}
-	return readAhead
 }
 
 // run reads the fill's blocks from src.
@@ -220,10 +99,7 @@ func (f *fill) advance(c *Cache, data []byte) {
 	f.cur, f.next = nil, f.next+1
 	f.ring = append(f.ring, data)
 	c.rings.Add(int64(len(data)))
-	if over := len(f.ring) - int(c.ahead()) - 2; over > 0 {
-		c.rings.Add(-ringBytes(f.ring[:over]))
-		f.ring = append([][]byte(nil), f.ring[over:]...)
-	}
+	f.trim(c)
 	o.tell()
 }
 
@@ -232,8 +108,7 @@ func (f *fill) finish(c *Cache, err error) {
 	o := f.o
 	lie, lied := errors.AsType[*lieError](err)
 	if lied {
-		c.log.Warn("cache: an origin does not keep its word; what was kept of the object is dropped",
-			"scope", o.scope, "path", o.path, "reason", lie.Error())
+		c.lied(o, lie)
 	}
 	if lied || errors.Is(err, errChanged) {
 		c.drop(o) // before those who wait hear of it, and ask again
@@ -241,10 +116,9 @@ func (f *fill) finish(c *Cache, err error) {
 	o.mu.Lock()
 	f.done, f.cur = true, nil
 	if err != nil && !errors.Is(err, errStopped) && !f.stopped {
-		o.failures++
-		o.err = err
+		f.err = err
 	}
-	if f.users == 0 || err != nil {
+	if f.users == 0 || f.err != nil {
 		f.forget(c)
 	}
 	o.tell()
@@ -291,6 +165,28 @@ func (f *fill) fetchRange(ctx context.Context, c *Cache) error {
 	return f.run(ctx, c, res.Body)
 }
 
+// fetchDisk brings blocks that are on disk. When one cannot be had the fill ends,
+// and its readers turn to the origin.
+func (f *fill) fetchDisk(ctx context.Context, c *Cache) error {
+	o := f.o
+	for n := f.next; n < f.end; n++ {
+		if err := f.pace(ctx, c, n, c.ahead(), pause); err != nil {
+			return err
+		}
+		m, data, err := c.disk.load(o.key, o.etag, n)
+		if err == nil && m.Size != o.size {
+			c.disk.drop(o.key, o.etag)
+			err = errStopped
+		}
+		if err != nil {
+			return errStopped
+		}
+		c.keep(o, n, piece{object: o, data: data})
+		f.advance(c, data)
+	}
+	return nil
+}
+
 // restart has the fill begin at block 0: the origin does no ranges.
 func (f *fill) restart(c *Cache) {
 	f.o.mu.Lock()
@@ -298,64 +194,3 @@ func (f *fill) restart(c *Cache) {
 	f.first, f.next, f.end = 0, 0, c.blocks(f.o.size)
 	f.o.noRanges = true
 }
-
-// lieError is an answer whose body is not what its head says.
-type lieError struct{ what string }
-
-func (e *lieError) Error() string { return "cache: the origin's answer contradicts itself: " + e.what }
-
-// source reads a body, and counts.
-type source struct {
-	c     *Cache
-	r     io.Reader
-	empty int
-}
-
-// read reads at least one byte, or returns an error. io.EOF is one: it is
-// earlier than the head has said.
-func (s *source) read(p []byte) (int, error) {
-	for {
-		n, err := s.r.Read(p)
-		s.c.fetched.Add(int64(n))
-		if n > 0 {
-			s.empty = 0
-			if n == len(p) && err == io.EOF {
-				return n, io.EOF
-			}
-		} else if s.empty++; s.empty > maxEmptyReads && err == nil {
-			err = io.ErrNoProgress
-		}
-		switch {
-		case err == io.EOF:
-			return n, &lieError{"the body ends early"}
-		case err != nil:
-			return n, fmt.Errorf("cache: reading from the origin: %w", err)
-		case n > 0:
-			return n, nil
-		}
-	}
-}
-
-// end reports whether the body ends here. err is that of the last read.
-func (s *source) end(err error) error {
-	var p [1]byte
-	for range maxEmptyReads {
-		if err != nil {
-			break
-		}
-		var n int
-		if n, err = s.r.Read(p[:]); n > 0 {
-			return &lieError{"the body is longer than it should be"}
-		}
-	}
-	if err == nil {
-		err = io.ErrNoProgress
-	}
-	if err == io.EOF {
-		return nil
-	}
-	return fmt.Errorf("cache: reading the end from the origin: %w", err)
-}
-
-// forever is a patience without an end.
-const forever = time.Duration(math.MaxInt64)

@@ -44,7 +44,7 @@ type policy struct {
 // §4.2.3 allows where caches on the way speak HTTP/1.1: an origin whose clock
 // is behind would otherwise switch the shield off.
 func judge(h http.Header, t Terms, requested, received time.Time) policy {
-	p := policy{shared: h.Get("Vary") != "*" && !varyStar(h), age: ageOf(h) + max(0, received.Sub(requested))}
+	p := policy{shared: !varyStar(h), age: ageOf(h) + max(0, received.Sub(requested))}
 	p.age = min(p.age, longest)
 	d, ok := targeted(h)
 	expires := !ok

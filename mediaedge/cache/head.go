@@ -27,12 +27,12 @@ type head struct {
 	fields   http.Header
 	modified time.Time // Last-Modified; zero: none
 	policy
-	received time.Time
-	terms    Terms // as they were then
+	received  time.Time
+	immutable bool // by the terms
 }
 
 func newHead(h http.Header, t Terms, requested, received time.Time) *head {
-	hd := &head{fields: pick(h), received: received, terms: t, policy: judge(h, t, requested, received)}
+	hd := &head{fields: pick(h), received: received, immutable: t.Immutable, policy: judge(h, t, requested, received)}
 	switch ct := hd.fields.Get("Content-Type"); {
 	case ct != "" && ct != "application/octet-stream" && ct != "binary/octet-stream":
 	case t.ContentType != "":
@@ -97,7 +97,7 @@ func (hd *head) freshened(h http.Header, t Terms, requested, received time.Time)
 	if vary := h["Vary"]; len(vary) > 0 {
 		all["Vary"] = vary
 	}
-	next := &head{fields: fields, received: received, terms: t, policy: judge(all, t, requested, received)}
+	next := &head{fields: fields, received: received, immutable: t.Immutable, policy: judge(all, t, requested, received)}
 	next.modified = lastModified(fields)
 	return next
 }
@@ -142,7 +142,7 @@ func (hd *head) has(key string) bool { return len(hd.fields[key]) > 0 }
 // control is the Cache-Control for clients where the origin says nothing.
 func (hd *head) control() string {
 	s := "public, max-age=" + strconv.FormatInt(int64(hd.ttl/time.Second), 10)
-	if hd.terms.Immutable {
+	if hd.immutable {
 		s += ", immutable"
 	}
 	return s

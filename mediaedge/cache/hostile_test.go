@@ -196,6 +196,20 @@ func TestAFalseContentRangeIsNotTaken(t *testing.T) {
 	}
 }
 
+func TestARangeThatBeginsElsewhereIsNotTaken(t *testing.T) {
+	content := random(64 * KiB)
+	for _, v := range []string{"bytes 4096-12287/65536", "bytes 8192-16383/65536"} {
+		c := newCache(t, smallBlocks())
+		f := fake(206, 8192, content[4096:12288], `Etag: "v1"`, "Content-Range: "+v)
+		if w, out, err := serve(c, f, Terms{TTL: time.Hour}, "Range: bytes=8192-8193"); err == nil || out.Status != 0 || w.Body.Len() != 0 {
+			t.Errorf("%s: %+v, %d bytes, %v", v, out, w.Body.Len(), err)
+		}
+		if s := c.Stats(); s.Blocks != 0 || s.Objects != 0 {
+			t.Errorf("%s: %+v", v, s)
+		}
+	}
+}
+
 func TestAnOriginWithoutRangesIsReadFromItsBeginning(t *testing.T) {
 	content := random(200 * KiB)
 	whole := func(w http.ResponseWriter, r *http.Request) {
@@ -260,7 +274,11 @@ func TestAnAnswerForOneIsGivenToOne(t *testing.T) {
 		e := newEdge(t, newCache(t, Options{}), o, Terms{TTL: time.Hour, StaleIfError: time.Hour})
 		bodies := make([]string, 20)
 		go func() {
-			until(t, "all wait", func() bool { e.c.mu.Lock(); defer e.c.mu.Unlock(); return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20 })
+			until(t, "all wait", func() bool {
+				e.c.mu.Lock()
+				defer e.c.mu.Unlock()
+				return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20
+			})
 			close(hold)
 		}()
 		results(20, func(i int) {
@@ -313,7 +331,11 @@ func TestErrorsAreSharedByThoseWhoWaitAndNotKept(t *testing.T) {
 		})
 		e := newEdge(t, newCache(t, Options{}), o, Terms{TTL: time.Hour, Negative: time.Hour})
 		go func() {
-			until(t, "all wait", func() bool { e.c.mu.Lock(); defer e.c.mu.Unlock(); return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20 })
+			until(t, "all wait", func() bool {
+				e.c.mu.Lock()
+				defer e.c.mu.Unlock()
+				return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 20
+			})
 			close(hold)
 		}()
 		results(20, func(int) { e.get("/a").want(t, strconv.Itoa(code), code, []byte("<Error/>")) })
@@ -340,4 +362,45 @@ func TestAFieldWithoutEndIsLeftOut(t *testing.T) {
 	if a.header.Get("Content-Disposition") != "" || a.header.Get("Etag") != "" {
 		t.Error("a long field was sent on")
 	}
+}
+
+func TestABodyThatEndsWithItsConnectionIsNotKept(t *testing.T) {
+	for _, terms := range []Terms{{TTL: time.Hour}, {TTL: time.Hour, Small: true}} {
+		for _, field := range []string{"Etag: \"v1\"\r\n", ""} {
+			o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+				conn, rw, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				_, _ = rw.WriteString("HTTP/1.1 200 OK\r\nConnection: close\r\n" + field + "\r\n#EXTM3U\nperhaps the origin died here")
+				_ = rw.Flush()
+			})
+			e := newEdge(t, newCache(t, Options{}), o, terms)
+			for range 2 {
+				e.get("/a").want(t, "unframed", 200, []byte("#EXTM3U\nperhaps the origin died here"))
+				e.idle()
+			}
+			if s := e.c.Stats(); len(o.requests()) != 2 || s.Objects != 0 || s.Blocks != 0 {
+				t.Errorf("%s; %+v", lines(o.requests()), s)
+			}
+		}
+	}
+}
+
+func TestAStaleObjectInOnePieceIsServedThoughMemoryHasLostIt(t *testing.T) {
+	hold := make(chan struct{})
+	content := random(50_000)
+	o := newOrigin(t, file(content, ""))
+	e := newEdge(t, newCache(t, smallBlocks()), o, Terms{})
+	e.get("/a").want(t, "cold", 200, content)
+	e.idle()
+	o.now(stepHead(hold, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotModified) }))
+	second := make(chan answer)
+	go func() { second <- e.get("/a") }()
+	until(t, "the origin is asked", func() bool { return len(o.requests()) == 2 })
+	e.c.pieces.InvalidateAll()
+	close(hold)
+	(<-second).want(t, "revalidated", 200, content)
 }

@@ -182,7 +182,6 @@ type answer struct {
 	header http.Header
 	body   []byte
 	err    error // of reading the body
-	ended  bool
 }
 
 // get asks the edge; fields are "Key: value".

@@ -17,7 +17,7 @@ import (
 // Objects larger than the cache, read at random by many, while versions change
 // and paths are purged: what comes is the bytes of one version, or an error.
 func TestRandomRangesUnderEvictionAreAlwaysOfOneVersion(t *testing.T) {
-	const objects, size = 8, 512 * KiB
+	const objects, size = 12, 512 * KiB
 	var versions [objects]atomic.Int64
 	contents := map[string][]byte{}
 	for i := range objects {
@@ -39,7 +39,7 @@ func TestRandomRangesUnderEvictionAreAlwaysOfOneVersion(t *testing.T) {
 	})
 	c := newCache(t, Options{Block: 8 * KiB, Memory: 5 * MiB})
 	e := newEdge(t, c, o, Terms{TTL: 5 * time.Millisecond, StaleWhileRevalidate: time.Millisecond})
-	ranges := 150
+	ranges := 80
 	if testing.Short() {
 		ranges = 30
 	}

@@ -41,13 +41,15 @@ type object struct {
 	// after it has failed.
 	retry atomic.Int64
 
+	// void: its blocks do not go to disk any more. There is a later version, or it
+	// was purged.
+	void atomic.Bool
+
 	mu       sync.Mutex
 	size     int64         // guarded by mu; -1: not known yet
 	growing  *whole        // guarded by mu; one piece on its way in
 	fills    []*fill       // guarded by mu
 	progress chan struct{} // guarded by mu; closed when a fill gets on or ends; nil: nobody waits
-	failures int           // guarded by mu: of fills
-	err      error         // guarded by mu: of the latest failure
 	dead     bool          // guarded by mu: nothing of it is kept from now on
 	noRanges bool          // guarded by mu: the origin answers ranges with all of it
 }
@@ -84,17 +86,15 @@ func (p piece) weight() uint32 {
 }
 
 func (o *object) weight() uint32 {
-	n := overhead + 2*len(o.key) + len(o.scope) + len(o.path)
-	if hd := o.head.Load(); hd != nil {
-		for key, vv := range hd.fields {
-			n += 2*overhead/8 + len(key) + len(vv[0])
-		}
+	n := 3*overhead + 2*len(o.key) + len(o.scope) + len(o.path)
+	for key, vv := range o.head.Load().fields {
+		n += overhead/4 + len(key) + len(vv[0])
 	}
-	return uint32(n + 512)
+	return uint32(n)
 }
 
-func (c *Cache) newObject(req Request, res *http.Response, hd *head) *object {
-	o := &object{id: c.lastID.Add(1), key: req.Key, scope: req.Scope, path: req.Path, status: res.StatusCode, size: -1}
+func (c *Cache) newObject(req Request, status int, hd *head) *object {
+	o := &object{id: c.lastID.Add(1), key: req.Key, scope: req.Scope, path: req.Path, status: status, size: -1}
 	o.head.Store(hd)
 	return o
 }
@@ -107,19 +107,6 @@ func (o *object) length() int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.size
-}
-
-// body returns the bytes of an object in one piece: as they come in, or those
-// that are kept; nil if they are no longer.
-func (c *Cache) body(o *object) *whole {
-	o.mu.Lock()
-	growing := o.growing
-	o.mu.Unlock()
-	if growing != nil {
-		return growing
-	}
-	p, _ := c.pieces.GetIfPresent(pieceID{o.id, -1})
-	return p.whole
 }
 
 // tell wakes all who wait for the object to grow. The caller holds o.mu.
@@ -154,6 +141,7 @@ func (c *Cache) keep(o *object, n int64, p piece) {
 
 // kill has nothing of the object kept from now on. Readers go on.
 func (c *Cache) kill(o *object) {
+	o.void.Store(true)
 	o.mu.Lock()
 	o.dead = true
 	size := o.size
@@ -189,6 +177,45 @@ func (c *Cache) drop(o *object) {
 	}
 }
 
+// fromDisk finds an object of which there are blocks on disk. Of those who want
+// it at once one reads.
+func (c *Cache) fromDisk(key string) (*object, bool) {
+	if _, _, ok := c.disk.find(key); !ok {
+		return nil, false
+	}
+	lock := &c.lifting[hashKey(key)[0]%byte(len(c.lifting))]
+	lock.Lock()
+	defer lock.Unlock()
+	if o, ok := c.objects.GetIfPresent(key); ok {
+		return o, true
+	}
+	etag, n, ok := c.disk.find(key)
+	if !ok {
+		return nil, false
+	}
+	m, data, err := c.disk.load(key, etag, n)
+	if err != nil {
+		return nil, false
+	}
+	o := &object{id: c.lastID.Add(1), key: key, scope: m.Scope, path: m.Path, etag: etag, inBlocks: true, status: http.StatusOK, size: m.Size}
+	o.head.Store(m.head())
+	c.mu.Lock()
+	if now, ok := c.objects.GetIfPresent(key); ok {
+		o = now
+	} else {
+		c.objects.Set(key, o)
+		c.keep(o, n, piece{object: o, data: data})
+	}
+	c.mu.Unlock()
+	if etag, _, ok := c.disk.find(key); !ok || etag != o.etag { // purged meanwhile
+		if o.inBlocks && o.etag == m.ETag {
+			c.drop(o)
+		}
+		return nil, false
+	}
+	return o, true
+}
+
 // evicted hears of pieces that memory has no room for.
 func (c *Cache) evicted(e otter.DeletionEvent[pieceID, piece]) {
 	if !e.WasEvicted() {
@@ -196,6 +223,6 @@ func (c *Cache) evicted(e otter.DeletionEvent[pieceID, piece]) {
 	}
 	c.evictions.Add(1)
 	if c.disk != nil && e.Value.whole == nil {
-		c.disk.offer(e.Value.object, e.Key.n, e.Value.data)
+		c.disk.offer(victim{e.Value.object, e.Key.n, e.Value.data})
 	}
 }

@@ -1,6 +1,9 @@
 package cache
 
-import "strings"
+import (
+	"context"
+	"strings"
+)
 
 // Purge forgets what is kept of a path, whatever the query, or of all paths
 // with this prefix, and returns how many objects that were. Readers that have a
@@ -20,6 +23,13 @@ func (c *Cache) Purge(scope, path string, prefix bool) int {
 	}
 	c.mu.Unlock()
 	gone := map[string]bool{}
+	// The disk goes first, so that nothing comes up from it afterwards, and last,
+	// for what went down meanwhile.
+	if c.disk != nil {
+		c.disk.scan(context.Background())
+		c.disk.purge(match, gone)
+		defer c.disk.purge(match, gone)
+	}
 	for key, o := range c.objects.All() {
 		if match(o.scope, o.path) {
 			if o.mark == unmarked {
@@ -29,8 +39,10 @@ func (c *Cache) Purge(scope, path string, prefix bool) int {
 			c.kill(o)
 		}
 	}
-	if c.disk != nil {
-		c.disk.purge(match, gone)
+	for _, p := range c.pieces.All() { // of versions that are not in the index any more
+		if match(p.object.scope, p.object.path) {
+			c.kill(p.object)
+		}
 	}
 	return len(gone)
 }

@@ -26,6 +26,7 @@ type reader struct {
 	follow  *fill       // written by the reader, under o.mu
 	waited  atomic.Bool // for bytes that were on their way
 	started atomic.Bool // a fill of its own
+	slow    bool        // asks for little at a time
 }
 
 var errReaderClosed = errors.New("cache: read after the end of the request")
@@ -78,8 +79,9 @@ func (r *reader) close() error {
 
 // unfollow: the caller holds o.mu.
 func (r *reader) unfollow() {
-	if r.follow != nil {
-		r.follow.leave(r.c)
+	if f := r.follow; f != nil {
+		r.slow = r.slow || f.slow
+		f.leave(r.c)
 		r.follow = nil
 	}
 }
@@ -95,7 +97,7 @@ func (r *reader) next(idle func()) ([]byte, error) {
 }
 
 func (r *reader) bytes(idle func()) ([]byte, error) {
-	if r.body != nil {
+	if !r.o.inBlocks {
 		return r.part(idle)
 	}
 	if r.pos >= r.o.size { // of an object in blocks it never changes
@@ -122,7 +124,7 @@ func (r *reader) moved(n int64) {
 	case n >= f.end, n >= f.next+join && !r.o.noRanges:
 		r.unfollow()
 	default:
-		f.reached(n)
+		f.reached(r.c, n)
 	}
 }
 
@@ -131,17 +133,19 @@ func (r *reader) wait(n int64, off int, idle func()) ([]byte, error) {
 	o := r.o
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	failures := o.failures
+	if f := r.follow; f != nil && f.err != nil {
+		r.unfollow() // it failed while there was no need of it
+	}
 	for {
 		r.moved(n)
 		for _, f := range o.fills {
 			if data := f.held(n); len(data) > off {
-				r.waited.Store(true)
+				r.waited.Store(r.waited.Load() || !f.disk)
 				return data[off:], nil
 			}
 		}
-		if o.failures != failures {
-			return nil, o.err
+		if f := r.follow; f != nil && f.err != nil {
+			return nil, f.err
 		}
 		if err := r.attach(n); err != nil {
 			return nil, err
@@ -169,7 +173,7 @@ func (r *reader) attach(n int64) error {
 			f.users++
 			r.unfollow()
 			r.follow = f
-			f.reached(n)
+			f.reached(r.c, n)
 			return nil
 		}
 	}
@@ -185,10 +189,12 @@ func (r *reader) attach(n int64) error {
 // sleep waits for news of the object. The caller holds o.mu, which is not held
 // meanwhile.
 func (r *reader) sleep(idle func()) error {
-	news := r.o.news()
+	news, follow := r.o.news(), r.follow
 	r.o.mu.Unlock()
 	defer r.o.mu.Lock()
-	r.waited.Store(true)
+	if follow == nil || !follow.disk {
+		r.waited.Store(true)
+	}
 	if idle != nil {
 		idle()
 	}
@@ -208,7 +214,7 @@ func (r *reader) part(idle func()) ([]byte, error) {
 	for {
 		n, off := r.pos/r.c.block, r.pos%r.c.block
 		if r.follow != nil && !w.done {
-			r.follow.reached(n)
+			r.follow.reached(r.c, n)
 		}
 		if n < int64(len(w.parts)) && (r.pos < w.size) {
 			if w.parts[n] == nil {
@@ -231,30 +237,41 @@ func (r *reader) part(idle func()) ([]byte, error) {
 }
 
 // startFill fetches block n, and those after it that are neither held nor on
-// their way, as far as the reader is known to want them. The caller holds o.mu.
+// their way, as far as the reader is known to want them: from the disk, or from
+// the origin. The caller holds o.mu.
 func (c *Cache) startFill(r *reader, n int64) (*fill, error) {
 	o := r.o
 	end := min(c.blocks(o.size), n+readAhead)
 	if r.want > 0 {
 		end = min(c.blocks(r.want), n+window)
 	}
+	if r.slow {
+		end = min(end, n+readAhead)
+	}
 	for _, f := range o.fills {
 		if !f.done && !f.stopped && f.next > n {
 			end = min(end, f.next)
 		}
 	}
+	disk := c.onDisk(o, n)
 	for m := n + 1; m < end; m++ {
-		if _, ok := c.pieces.GetEntryQuietly(pieceID{o.id, m}); ok {
+		if _, ok := c.pieces.GetEntryQuietly(pieceID{o.id, m}); ok || c.onDisk(o, m) != disk {
 			end = m
 		}
 	}
-	f := &fill{o: o, origin: r.origin, first: n, next: n, lead: n, end: max(end, n+1), users: 1}
-	cancel, err := c.start(r.ctx, func(ctx context.Context) { f.finish(c, f.fetchRange(ctx, c)) })
+	f := &fill{o: o, origin: r.origin, first: n, next: n, lead: n, end: max(end, n+1), users: 1, disk: disk}
+	bring := f.fetchRange
+	if disk {
+		bring = f.fetchDisk
+	}
+	cancel, err := c.start(r.ctx, func(ctx context.Context) { f.finish(c, bring(ctx, c)) })
 	if err != nil {
 		return nil, err
 	}
 	f.cancel = cancel
 	o.fills = append(o.fills, f)
-	r.started.Store(true)
+	r.started.Store(r.started.Load() || !disk)
 	return f, nil
 }
+
+func (c *Cache) onDisk(o *object, n int64) bool { return c.disk != nil && c.disk.has(o, n) }

@@ -25,6 +25,7 @@ func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, req Request) (Outc
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return Outcome{}, ErrMethod
 	}
+	r = plainRanges(r)
 	for again := false; ; again = true {
 		ch, err := c.resolve(r, req)
 		if errors.Is(err, errOnlyIfCached) {
@@ -82,9 +83,9 @@ func (d *delivery) serve(req Request) (Outcome, error) {
 		return d.passThrough(req)
 	}
 	hd := d.o.head.Load()
-	hd.write(d.w.Header(), time.Now(), d.status0() == 0)
+	hd.write(d.w.Header(), time.Now(), d.choice.status == 0)
 	if d.o.status != http.StatusOK {
-		defer d.c.release(choice{o: d.o, follow: d.follow})
+		defer d.c.release(choice{follow: d.follow})
 		return d.plain()
 	}
 	ctx, cancel := context.WithCancel(d.r.Context())
@@ -93,7 +94,7 @@ func (d *delivery) serve(req Request) (Outcome, error) {
 		if hd.has("Content-Encoding") {
 			d.size = size
 		}
-		http.ServeContent(d, plainRanges(d.r), "", hd.modified, d.reader)
+		http.ServeContent(d, d.r, "", hd.modified, d.reader)
 	} else {
 		d.stream()
 	}
@@ -106,9 +107,6 @@ func (d *delivery) serve(req Request) (Outcome, error) {
 	}
 	return d.outcome(err)
 }
-
-// status0 is the origin's status, 0 if it was not asked for this answer.
-func (d *delivery) status0() int { return d.choice.status }
 
 func (d *delivery) outcome(err error) (Outcome, error) {
 	out := Outcome{Status: d.status, Served: d.n, Result: d.result}
@@ -154,7 +152,9 @@ func (d *delivery) stream() {
 // plain sends an answer that is no object. Its body has come already.
 func (d *delivery) plain() (Outcome, error) {
 	h := d.w.Header()
-	h.Set("Content-Length", strconv.FormatInt(d.body.size, 10))
+	if d.o.status != http.StatusNoContent {
+		h.Set("Content-Length", strconv.FormatInt(d.body.size, 10))
+	}
 	if d.body.size == 0 {
 		delete(h, "Content-Type")
 		delete(h, "Content-Encoding")

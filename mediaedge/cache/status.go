@@ -48,7 +48,7 @@ func (d *delivery) cacheStatus(h http.Header) {
 	h.Add("Cache-Status", string(b))
 }
 
-// restricted is the part of a client's request that is passed through with what
+// conditions are the part of a client's request that is passed through with what
 // is not cached.
 var conditions = [...]string{"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"}
 
@@ -57,7 +57,7 @@ var conditions = [...]string{"Range", "If-Range", "If-Match", "If-None-Match", "
 func conditional(r *http.Request) http.Header {
 	h := http.Header{}
 	for _, key := range conditions {
-		if vv := plainRanges(r).Header[key]; len(vv) == 1 && len(vv[0]) <= maxField {
+		if vv := r.Header[key]; len(vv) == 1 && len(vv[0]) <= maxField {
 			h[key] = []string{vv[0]}
 		}
 	}

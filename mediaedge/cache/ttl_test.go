@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +85,9 @@ func text(body, etag string, fields ...string) http.HandlerFunc {
 	}
 }
 
-func (s *script) fails(code int) { s.set(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(code) }) }
+func (s *script) fails(code int) {
+	s.set(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(code) })
+}
 
 // want asks once, and says what is to come of it.
 func want(t *testing.T, c *Cache, s *script, terms Terms, what, body string, result Result, asked ...string) *httptest.ResponseRecorder {
@@ -389,4 +392,84 @@ func TestAPlaylistThatBreaksOffReachesNobody(t *testing.T) {
 			t.Errorf("%s: %+v %v %q %q", name, out, err, w.Body, w.Header())
 		}
 	}
+}
+
+// slowly is a client that takes its time for each write, on the bubble's clock.
+type slowly struct {
+	*httptest.ResponseRecorder
+	each time.Duration
+}
+
+func (s slowly) Write(p []byte) (int, error) {
+	time.Sleep(s.each)
+	return s.ResponseRecorder.Write(p)
+}
+
+func TestSlowReadersDoNotHoldFetches(t *testing.T) {
+	for name, field := range map[string]string{"whole": "", "range": "bytes=0-"} {
+		synctest.Test(t, func(t *testing.T) {
+			content := string(random(12 * MiB))
+			c, s := newCache(t, Options{Fills: 2}), &script{takes: 10 * time.Millisecond}
+			s.set(text(content, `"1"`))
+			held, looks, stop, stopped := 0, 0, make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(stopped)
+				for tick := time.Tick(100 * time.Millisecond); ; looks++ {
+					select {
+					case <-tick:
+						held += c.Stats().Fills
+					case <-stop:
+						return
+					}
+				}
+			}()
+			results(12, func(i int) { // each is somewhere else, most of the time
+				time.Sleep(time.Duration(i) * 300 * time.Millisecond)
+				r := httptest.NewRequest("GET", "/a", nil)
+				if field != "" {
+					r.Header.Set("Range", field)
+				}
+				w := slowly{httptest.NewRecorder(), 2 * time.Second}
+				_, err := c.Serve(w, r, Request{Key: "a", Path: "/a", Origin: s, Terms: Terms{TTL: time.Hour}})
+				if err != nil || w.Body.String() != content {
+					t.Errorf("%s: %d bytes, %v", name, w.Body.Len(), err)
+				}
+			})
+			close(stop)
+			<-stopped
+			if held > looks/4 {
+				t.Errorf("%s: fetches were under way at %d of %d looks", name, held, looks)
+			}
+			synctest.Wait()
+			if asked := s.take(); len(asked) > 8 {
+				t.Errorf("%s: asked %d times: %q", name, len(asked), asked)
+			}
+		})
+	}
+}
+
+func TestASlowReaderIsServedOnceThoughMemoryHasNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		content := random(2 * MiB)
+		c, s := newCache(t, Options{Block: 32 * KiB, Memory: 16 * 32 * KiB}), &script{}
+		hot := Request{Key: "hot", Path: "/hot", Origin: memory(random(15 * 32 * KiB)), Terms: Terms{TTL: time.Hour}}
+		for range 50 { // nothing else is worth to be kept beside it
+			if _, err := c.Serve(httptest.NewRecorder(), httptest.NewRequest("GET", "/hot", nil), hot); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := c.Stats().OriginBytes
+		s.set(text(string(content), `"1"`))
+		r := httptest.NewRequest("GET", "/a", nil)
+		r.Header.Set("Range", "bytes=0-")
+		w := slowly{httptest.NewRecorder(), 2 * time.Second}
+		_, err := c.Serve(w, r, Request{Key: "a", Path: "/a", Origin: s, Terms: Terms{TTL: time.Hour}})
+		if err != nil || !bytes.Equal(w.Body.Bytes(), content) {
+			t.Errorf("%d bytes, %v", w.Body.Len(), err)
+		}
+		synctest.Wait()
+		if got := c.Stats().OriginBytes - before; got > 2*MiB+512*KiB {
+			t.Errorf("%d bytes of the origin for 2 MiB: %q", got, s.take())
+		}
+	})
 }

@@ -37,10 +37,10 @@ type Fetcher interface {
 	//
 	// The response is as http.Transport.RoundTrip returns it, no redirect
 	// followed and nothing decompressed; the cache closes its body. Time to the
-	// head and time between reads are bounded by the Fetcher. ctx is not that of
-	// a client: it ends when nobody wants the answer any more. Fetch is called
-	// from a goroutine of the cache, after Serve may have returned, and must not
-	// panic.
+	// head and time between reads are bounded by the Fetcher. ctx has the values
+	// of the request that was first to want the answer and ends when nobody wants
+	// it any more; Serve may have returned by then. Fetch must not panic: it is
+	// called from a goroutine of the cache.
 	Fetch(ctx context.Context, method string, h http.Header) (*http.Response, error)
 }
 

@@ -23,7 +23,11 @@ func (f *fill) runWhole(ctx context.Context, c *Cache, src io.Reader) error {
 	in := source{c: c, r: src}
 	var err error
 	for n := int64(0); err == nil; n++ {
-		if err = f.pace(ctx, c, n, max(room/2, 1), forever); err != nil {
+		ahead := max(room/2, 1)
+		if o.size >= 0 {
+			ahead = room + 1 // there is room for all of it
+		}
+		if err = f.pace(ctx, c, n, ahead, forever); err != nil {
 			return err
 		}
 		if o.size < 0 && n < room {

@@ -31,20 +31,20 @@ func hasBody(res *http.Response) bool {
 // unfit says why an answer means nothing to the client, whatever the health of
 // its endpoint. Another one would give the same.
 func unfit(q question, res *http.Response) string {
-	asked := func(name string) bool { return len(q.fields[name]) > 0 }
+	has := func(name string) bool { return len(q.fields[name]) > 0 }
 	switch status := res.StatusCode; {
 	case status < 200 || status > 599:
 		return fmt.Sprintf("status %d, which means nothing here", status)
 	case status == http.StatusNotModified:
-		if !asked("If-None-Match") && !asked("If-Modified-Since") {
+		if !has("If-None-Match") && !has("If-Modified-Since") {
 			return "status 304 without a condition that asks for it"
 		}
 	case status >= 300 && status < 400:
 		return fmt.Sprintf("status %d: a redirect is never followed: name the place it leads to as the endpoint (for a bucket, that of its region)", status)
-	case status == http.StatusPartialContent && !asked("Range"):
+	case status == http.StatusPartialContent && !has("Range"):
 		return "status 206 without a Range that asks for it"
 	case status == http.StatusPartialContent:
-		if reason := unfitPart(res); reason != "" {
+		if reason := unfitPart(q, res); reason != "" {
 			return reason
 		}
 	}
@@ -54,8 +54,8 @@ func unfit(q question, res *http.Response) string {
 	return ""
 }
 
-// unfitPart compares what a 206 says of itself.
-func unfitPart(res *http.Response) string {
+// unfitPart compares what a 206 says of itself, and with what it was asked for.
+func unfitPart(q question, res *http.Response) string {
 	if media, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";"); strings.EqualFold(strings.TrimSpace(media), "multipart/byteranges") {
 		return ""
 	}
@@ -68,8 +68,27 @@ func unfitPart(res *http.Response) string {
 		return "status 206 with a Content-Range that cannot be read"
 	case res.ContentLength >= 0 && res.ContentLength != part.Last-part.First+1:
 		return "status 206 whose Content-Length is not that of its Content-Range"
+	case !asked(q.fields.Get("Range"), part):
+		return "status 206 with another part than it was asked for"
 	}
 	return ""
+}
+
+// asked reports whether a part is what a valid Range asks for, or its beginning:
+// a server may send less (RFC 9110 §15.3.7), but clients do not look where what
+// they get begins. Of several ranges it may be any.
+func asked(field string, part resume.ContentRange) bool {
+	_, set, _ := strings.Cut(field, "=")
+	first, last, _ := strings.Cut(strings.Trim(set, " \t"), "-")
+	n, _ := strconv.ParseInt(first, 10, 64)
+	end, err := strconv.ParseInt(last, 10, 64)
+	switch {
+	case strings.Contains(set, ","):
+		return true
+	case first == "":
+		return part.Total < 0 || part.First == max(part.Total-end, 0)
+	}
+	return part.First == n && (err != nil || part.Last <= end)
 }
 
 // otherVersion reports a part of another version than If-Range names, which is

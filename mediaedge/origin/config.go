@@ -13,7 +13,7 @@ import (
 
 // Config describes an origin. Name and one endpoint are needed.
 type Config struct {
-	// Name is what the origin is called in errors, logs and status: 1 to 64
+	// Name is what the origin is called in errors, logs and status: 1 to 128
 	// printable characters of ASCII.
 	Name string
 

@@ -15,7 +15,8 @@ var errSurplus = errors.New("bytes behind the end of another response: the endpo
 // conn counts, so that a response whose first bytes came before its request
 // was sent is known for what it is: what follows the announced end of the one
 // before. net/http closes a connection on which such bytes wait, but hands
-// them out as the answer if the next request comes first.
+// them out as the answer if the next request comes first. Bytes that come
+// after the next request was sent nobody can tell from its answer.
 type conn struct {
 	net.Conn
 	reads atomic.Uint64 // that brought bytes

@@ -52,6 +52,7 @@ func TestAnAnswerThatLiesIsAnError(t *testing.T) {
 		"206 without a range":     {says(part + "Content-Length: 5\r\n\r\nabcde"), ranged, 502, "status 206 without exactly one Content-Range"},
 		"206 with two ranges":     {says(part + "Content-Range: bytes 0-4/10\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\nabcde"), ranged, 502, "exactly one"},
 		"206 of another length":   {says(part + "Content-Range: bytes 0-4/10\r\nContent-Length: 6\r\n\r\nabcdef"), ranged, 502, "not that of its Content-Range"},
+		"206 of another part":     {says(part + "Content-Range: bytes 1-5/10\r\nContent-Length: 5\r\n\r\nbcdef"), ranged, 502, "another part"},
 		"206 unsatisfied":         {says(part + "Content-Range: bytes */10\r\nContent-Length: 6\r\n\r\nabcdef"), ranged, 502, "cannot be read"},
 		"101":                     {says("HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"), nil, 502, "status 101"},
 		"999":                     {says("HTTP/1.1 999 What\r\nContent-Length: 0\r\n\r\n"), nil, 502, "status 999"},

@@ -72,8 +72,8 @@ func (o *Origin) ask(b Object, method string, h http.Header) (question, *Error) 
 // takeRange takes Range and If-Range, both or neither. RFC 9110 §14.2 lets
 // anyone ignore a Range, and has it ignored if it is not valid.
 func (q *question) takeRange(h http.Header) {
-	vv := h["Range"]
-	if len(vv) != 1 || !validRange(vv[0]) {
+	ranges, ok := Range(h)
+	if !ok {
 		return
 	}
 	switch condition := h["If-Range"]; {
@@ -82,7 +82,18 @@ func (q *question) takeRange(h http.Header) {
 	case len(condition) > 0:
 		return // nobody knows what the part is to fit
 	}
-	q.fields["Range"] = vv[:1:1]
+	q.fields["Range"] = []string{ranges}
+}
+
+// Range returns the field Range as it is sent on, and reports whether it is: it
+// is there once, in bytes, with at most 16 ranges, of which each is of at least
+// one byte, none is backwards, and the field of at most 1 KiB.
+func Range(h http.Header) (ranges string, ok bool) {
+	vv := h["Range"]
+	if len(vv) != 1 || !validRange(vv[0]) {
+		return "", false
+	}
+	return "bytes" + vv[0][len("bytes"):], true
 }
 
 // whole is the question without a range.

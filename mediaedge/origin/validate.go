@@ -23,8 +23,8 @@ const (
 // is repeated: either may hold a secret.
 func (c *Config) validate() error {
 	switch {
-	case c.Name == "" || len(c.Name) > 64 || strings.ContainsFunc(c.Name, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return errors.New("name: want 1 to 64 printable characters of ASCII")
+	case c.Name == "" || len(c.Name) > 128 || strings.ContainsFunc(c.Name, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return errors.New("name: want 1 to 128 printable characters of ASCII")
 	case len(c.Endpoints) == 0 || len(c.Endpoints) > maxEndpoints:
 		return fmt.Errorf("endpoints: there are %d: want 1 to %d", len(c.Endpoints), maxEndpoints)
 	case c.MaxConns < 1 || c.MaxConns > 1<<16:

@@ -129,20 +129,25 @@ func Size(into *int64) Reader {
 		if err := Text(&value)(d); err != nil {
 			return err
 		}
-		digits, factor := value, int64(1)
-		for unit, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40} {
-			if plain, ok := strings.CutSuffix(value, unit); ok {
-				digits, factor = plain, n
-			}
-		}
-		n, err := strconv.ParseInt(digits, 10, 64)
-		switch {
-		case err != nil || n < 0 || n > math.MaxInt64/factor:
-			return d.Errf("%s %q: want a size in bytes, or as 64KiB, 10MiB, 1GiB", option, value)
-		case n == 0:
-			return d.Errf("%s 0: want more than that, or leave it out for the default", option)
-		}
-		*into = n * factor
-		return nil
+		return ParseSize(d, option, value, into)
 	}
+}
+
+// ParseSize reads a value that is at hand. It refuses 0.
+func ParseSize(d *caddyfile.Dispenser, option, value string, into *int64) error {
+	digits, factor := value, int64(1)
+	for unit, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40} {
+		if plain, ok := strings.CutSuffix(value, unit); ok {
+			digits, factor = plain, n
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	switch {
+	case err != nil || n < 0 || n > math.MaxInt64/factor:
+		return d.Errf("%s %q: want a size in bytes, or as 64KiB, 10MiB, 1GiB", option, value)
+	case n == 0:
+		return d.Errf("%s 0: want more than that, or leave it out for the default", option)
+	}
+	*into = n * factor
+	return nil
 }

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 	"github.com/greenroom-proxy/greenroom/mediaedge/sign"
 )
 
-func init() { caddy.RegisterModule(App{}) }
+func init() { caddy.RegisterModule(new(App)) }
 
 // App is the Caddy app that holds what handlers of the type media_edge have in
 // common. It need not be configured.
@@ -25,12 +26,12 @@ type App struct {
 
 	handlers []*Handler
 	names    map[string]string // config by name
-	shared   *shared
+	shared   *shared           // nil: not provisioned
 	log      *slog.Logger
-	begin    func() error // once, and then the same
-	cell     *cell        // of the cache; set by begin
+	life     life
+	cell     *cell // of the cache; set by run
 	cancel   context.CancelFunc
-	keys     []string // of pool; taken by begin
+	keys     []string // of pool; taken by run
 }
 
 // Cache is the config of the cache. It outlives reloads unless it changes.
@@ -51,7 +52,7 @@ type Cache struct {
 var pool = caddy.NewUsagePool()
 
 // CaddyModule implements caddy.Module.
-func (App) CaddyModule() caddy.ModuleInfo {
+func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "greenroom_media", New: func() caddy.Module { return new(App) }}
 }
 
@@ -59,6 +60,7 @@ func (App) CaddyModule() caddy.ModuleInfo {
 // file.
 func (app *App) Provision(ctx caddy.Context) (err error) {
 	app.log, app.names = ctx.Slogger(), make(map[string]string)
+	app.life.start()
 	if app.Cache == nil {
 		app.Cache = new(Cache)
 	}
@@ -71,13 +73,13 @@ func (app *App) Provision(ctx caddy.Context) (err error) {
 	if err := ctx.GetMetricsRegistry().Register(app.shared.metrics); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
-	app.begin = sync.OnceValue(app.run)
 	return nil
 }
 
 func (c *Cache) provision() (err error) {
+	c.Memory = cmp.Or(c.Memory, 256<<20)
 	switch {
-	case c.Memory != 0 && c.Memory < 16<<20:
+	case c.Memory < 16<<20:
 		return fmt.Errorf("memory is %d: want at least 16 MiB", c.Memory)
 	case (c.Dir == "") != (c.Disk == 0):
 		return errors.New("dir and disk: want both or none")
@@ -105,27 +107,48 @@ func (app *App) add(h *Handler) error {
 
 // Start implements caddy.App.
 func (app *App) Start() error {
-	if err := app.begin(); err != nil {
+	if err := app.life.begin(app.run); err != nil {
 		return err
 	}
 	started.add(app)
 	return nil
 }
 
-// run opens the cache and wakes the origins. The server may have asked for it
-// already: Caddy starts apps in no order.
+// enter is the beginning of a request that needs what run has opened, and
+// returns its end. The server may be faster than Start: Caddy starts apps in no
+// order.
+func (app *App) enter() (leave func(), err error) {
+	if !app.life.enter() {
+		return nil, errors.New("the config has been taken down")
+	}
+	leave = func() {
+		if app.life.leave() {
+			_ = app.release() // nobody is there to hear it
+		}
+	}
+	if err := app.life.begin(app.run); err != nil {
+		leave()
+		return nil, err
+	}
+	return leave, nil
+}
+
+// run opens the cache and wakes the origins.
 func (app *App) run() error {
 	if len(app.handlers) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	app.cancel = cancel
-	key := "cache " + digest(app.Cache)
-	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return openCell(app.Cache, app.log) })
+	log := afterward(app.log)
+	if err := app.Cache.free(); err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	value, _, err := app.take("cache "+digest(app.Cache), func() (caddy.Destructor, error) { return openCell(app.Cache, log) })
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
-	app.cell, app.keys = value.(*cell), append(app.keys, key)
+	app.cell = value.(*cell)
 	for _, h := range app.handlers {
 		if h.Redirect != nil && h.Redirect.signer != nil {
 			go h.Redirect.signer.keys.Run(ctx, 0, app.log)
@@ -133,15 +156,24 @@ func (app *App) run() error {
 		if h.source == nil {
 			continue
 		}
-		key := "origin " + h.source.key
-		value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return wake(h.source, app.log), nil })
+		value, loaded, err := app.take("origin "+h.source.key, func() (caddy.Destructor, error) { return wake(h.source, log), nil })
 		if err != nil {
 			return err
 		}
 		h.source = value.(*awake).source
-		app.keys = append(app.keys, key)
+		if loaded && h.source.keys != nil {
+			_, _ = h.source.keys.Refresh() // its Run tells of trouble
+		}
 	}
 	return nil
+}
+
+// take has what the pool keeps under key, until release.
+func (app *App) take(key string, open caddy.Constructor) (value any, loaded bool, err error) {
+	if value, loaded, err = pool.LoadOrNew(key, open); err == nil {
+		app.keys = append(app.keys, key)
+	}
+	return value, loaded, err
 }
 
 // Stop implements caddy.App.
@@ -150,8 +182,16 @@ func (app *App) Stop() error {
 	return nil
 }
 
-// Cleanup implements caddy.CleanerUpper.
+// Cleanup implements caddy.CleanerUpper. Requests that are still being answered
+// keep what they need: the last one gives it back.
 func (app *App) Cleanup() error {
+	if app.life.leave() {
+		return app.release()
+	}
+	return nil
+}
+
+func (app *App) release() error {
 	if app.cancel != nil {
 		app.cancel()
 	}
@@ -160,11 +200,9 @@ func (app *App) Cleanup() error {
 		_, e := pool.Delete(key)
 		err = errors.Join(err, e)
 	}
-	app.keys = nil
 	if app.shared != nil {
 		_, e := pool.Delete(sharedKey)
 		err = errors.Join(err, e)
-		app.shared = nil
 	}
 	return err
 }
@@ -174,6 +212,18 @@ type cell struct {
 	*cache.Cache
 	config Cache
 	stop   func()
+}
+
+// free refuses a directory that a cache with other sizes is using: two would
+// throw away each other's files.
+func (c *Cache) free() (err error) {
+	pool.Range(func(_, value any) bool {
+		if other, ok := value.(*cell); ok && c.Dir != "" && other.config.Dir == c.Dir && other.config != *c {
+			err = fmt.Errorf("disk %s is in use, with memory %d and disk %d: leave both as they are, or restart the edge", c.Dir, other.config.Memory, other.config.Disk)
+		}
+		return err == nil
+	})
+	return err
 }
 
 func openCell(c *Cache, log *slog.Logger) (*cell, error) {

@@ -1,6 +1,8 @@
 package media
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -32,8 +34,17 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.Err("media_edge is given twice")
 	}
 	app := new(App)
+	d.Next()
+	file, line := d.File(), d.Line()
+	d.Prev()
 	if err := app.UnmarshalCaddyfile(d); err != nil {
 		return nil, err
+	}
+	if app.Cache != nil {
+		tried := *app.Cache // since provision sets defaults
+		if err := tried.provision(); err != nil {
+			return nil, fmt.Errorf("media_edge: cache: %w, at %s:%d", err, file, line)
+		}
 	}
 	return httpcaddyfile.App{Name: "greenroom_media", Value: caddyconfig.JSON(app, nil)}, nil
 }
@@ -52,19 +63,34 @@ func (app *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return block.Options{
 			"memory": block.Size(&app.Cache.Memory),
 			"disk": func(d *caddyfile.Dispenser) error {
-				if !d.Args(&app.Cache.Dir) {
+				var size string
+				if !d.AllArgs(&app.Cache.Dir, &size) {
 					return d.Err("disk: want a directory and a size")
 				}
-				return block.Size(&app.Cache.Disk)(d)
+				return block.ParseSize(d, "disk", size, &app.Cache.Disk)
 			},
 		}.Read(d)
 	}}.Read(d)
 }
 
-// parseHandler reads the directive: see UnmarshalCaddyfile.
+// parseHandler reads the directive: see UnmarshalCaddyfile. What is wrong with it
+// as a whole is told with its place, which nobody knows later.
 func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-	handler := new(Handler)
-	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
+	handler, d := new(Handler), h.Dispenser
+	d.Next()
+	file, line := d.File(), d.Line()
+	d.Prev()
+	if err := handler.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	tried := new(Handler) // since check sets defaults
+	if err := json.Unmarshal(caddyconfig.JSON(handler, nil), tried); err != nil {
+		return nil, err
+	}
+	if err := tried.check(); err != nil {
+		return nil, fmt.Errorf("%w, at %s:%d", tried.named(err), file, line)
+	}
+	return handler, nil
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:

@@ -1,6 +1,8 @@
 package media
 
 import (
+	"strings"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/greenroom-proxy/greenroom/proxy/block"
@@ -46,6 +48,11 @@ func (c *Origin) unmarshal(d *caddyfile.Dispenser) error {
 			var name, value string
 			if !d.AllArgs(&name, &value) {
 				return d.Err("header: want a name and a value")
+			}
+			for other := range c.Header {
+				if strings.EqualFold(other, name) {
+					return d.Errf("header %s is given twice", name)
+				}
 			}
 			if c.Header == nil {
 				c.Header = make(map[string]string)

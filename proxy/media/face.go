@@ -41,9 +41,11 @@ func (Face) Purge(_ context.Context, q control.PurgeRequest) (control.PurgeResul
 				caches[app.cell.Cache] = done
 			}
 			n := 0
-			if at := h.strip(path); !done[h.source.scope+" "+at] {
-				done[h.source.scope+" "+at] = true
-				n = app.cell.Purge(h.source.scope, at, prefix)
+			for _, at := range h.spellings(path, prefix) {
+				if !done[h.source.scope+" "+at] {
+					done[h.source.scope+" "+at] = true
+					n += app.cell.Purge(h.source.scope, at, prefix)
+				}
 			}
 			dropped[h.Name] += n
 		}
@@ -60,6 +62,18 @@ func (Face) Purge(_ context.Context, q control.PurgeRequest) (control.PurgeResul
 	}
 	slices.SortFunc(result.Origins, func(a, b control.PurgedOrigin) int { return strings.Compare(a.Name, b.Name) })
 	return result, nil
+}
+
+// spellings are what a path or prefix can mean at the origin: as it is, or as a
+// viewer has it. A prefix that all viewers' paths have is everything.
+func (h *Handler) spellings(path string, prefix bool) []string {
+	all := []string{path}
+	if stripped := h.strip(path); stripped != path {
+		all = append(all, stripped)
+	} else if prefix && strings.HasPrefix(h.StripPrefix+"/", path) {
+		all = append(all, "/")
+	}
+	return all
 }
 
 func (app *App) any() bool { return len(app.handlers) > 0 }

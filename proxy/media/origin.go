@@ -100,80 +100,104 @@ type source struct {
 	key   string // the same for the same config
 }
 
-func (c *Origin) provision(name string, log *slog.Logger) (*source, error) {
+// config is what needs no file.
+func (c *Origin) config(name string) origin.Config {
 	config := origin.Config{
-		Name: name, Header: make(http.Header), Log: log.With("origin", name),
+		Name: name, Header: make(http.Header),
 		Timeouts: origin.Timeouts{Dial: time.Duration(c.DialTimeout), Head: time.Duration(c.HeadTimeout), Idle: time.Duration(c.IdleTimeout)},
 		MaxConns: c.MaxConns, Resume: origin.Resume{Attempts: c.Resume},
 	}
 	for _, e := range c.Endpoints {
 		config.Endpoints = append(config.Endpoints, origin.Endpoint{URL: e})
 	}
-	repl := caddy.NewReplacer()
 	for field, value := range c.Header {
-		plain, err := repl.ReplaceOrErr(value, true, true)
-		if err != nil {
-			return nil, fmt.Errorf("header %s: %w", field, err)
-		}
-		config.Header.Set(field, plain)
+		config.Header[field] = []string{value}
 	}
-	s := &source{name: name}
-	var err error
-	if config.S3, s.keys, err = c.S3.provision(); err != nil {
-		return nil, fmt.Errorf("s3: %w", err)
-	}
-	if config.TLS, err = c.tls(); err != nil {
-		return nil, err
+	if c.S3 != nil {
+		config.S3 = &origin.S3{Bucket: c.S3.Bucket, VirtualHost: c.S3.Style == "host"}
 	}
 	if k := c.Check; k != nil {
 		config.Check = &origin.Check{Path: k.Path, Settings: healthcheck.Settings{
 			Interval: time.Duration(k.Interval), Timeout: time.Duration(k.Timeout), Rise: k.Rise, Fall: k.Fall,
 		}}
 	}
+	return config
+}
+
+// check finds what is wrong with the config itself.
+func (c *Origin) check(name string) error {
+	if s := c.S3; s != nil {
+		switch {
+		case s.Style != "" && s.Style != "path" && s.Style != "host":
+			return fmt.Errorf("origin: s3: style %q: want path or host", s.Style)
+		case s.SignWith != "" && s.Keys == "":
+			return errors.New("origin: s3: sign_with names a key, but keys is missing: name the file")
+		}
+	}
+	_, err := origin.New(c.config(name))
+	return err
+}
+
+// open reads what the config names: keys, certificates and secrets. Two sources
+// with the same key are one.
+func (c *Origin) open(name string, log *slog.Logger) (*source, error) {
+	config := c.config(name)
+	config.Log = log
+	repl := caddy.NewReplacer()
+	for field, value := range c.Header {
+		plain, err := repl.ReplaceOrErr(value, true, true)
+		if err != nil {
+			return nil, fmt.Errorf("origin: header %s: a placeholder is unknown, or what it stands for is empty: want {env.NAME} or {file.PATH}", field) // err may quote a secret
+		}
+		config.Header[field] = []string{plain}
+	}
+	s := &source{name: name}
+	var err error
+	if c.S3 != nil {
+		if config.S3.Signer, s.keys, err = c.S3.signer(); err != nil {
+			return nil, fmt.Errorf("origin: s3: %w", err)
+		}
+	}
+	var authorities []byte
+	if config.TLS, authorities, err = c.tls(); err != nil {
+		return nil, err
+	}
 	if s.Origin, err = origin.New(config); err != nil {
 		return nil, err
 	}
-	s.key = digest(struct {
-		Name string
-		Origin
-	}{name, *c})
+	// A secret or a file that has changed is a change, even if its name has not.
+	s.key = digest([]any{name, c, config.Header, authorities})
 	s.scope = name + "#" + digest([]any{c.Endpoints, c.S3 != nil, cmp.Or(c.S3, new(S3)).Bucket})[:8]
 	return s, nil
 }
 
-func (c *S3) provision() (*origin.S3, *sign.Keys, error) {
-	if c == nil {
-		return nil, nil, nil
-	}
-	region := cmp.Or(c.Region, "us-east-1")
-	if c.Style != "" && c.Style != "path" && c.Style != "host" {
-		return nil, nil, fmt.Errorf("style %q: want path or host", c.Style)
-	}
-	s3 := &origin.S3{Bucket: c.Bucket, VirtualHost: c.Style == "host"}
+// signer is nil for a public bucket.
+func (c *S3) signer() (*sign.S3, *sign.Keys, error) {
 	if c.Keys == "" {
-		return s3, nil, nil
+		return nil, nil, nil
 	}
 	keys, err := sign.OpenKeys(sign.KeyFile{Path: c.Keys, Encoding: sign.Text, SignWith: c.SignWith})
 	if err != nil {
 		return nil, nil, err
 	}
-	s3.Signer, err = sign.NewS3(keys, region)
-	return s3, keys, err
+	signer, err := sign.NewS3(keys, cmp.Or(c.Region, "us-east-1"))
+	return signer, keys, err
 }
 
-func (c *Origin) tls() (*tls.Config, error) {
+// tls also returns the certificates as they are in the file.
+func (c *Origin) tls() (*tls.Config, []byte, error) {
 	if c.CAFile == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	pem, err := os.ReadFile(c.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("ca_file: %w", err)
+		return nil, nil, fmt.Errorf("origin: ca_file: %w", err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("ca_file: no certificate in PEM in it")
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, nil, fmt.Errorf("origin: ca_file %s: no certificate in PEM in it", c.CAFile)
 	}
-	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, pem, nil
 }
 
 // digest is the same for what is the same in JSON.

@@ -2,6 +2,7 @@ package media
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -46,9 +47,14 @@ type Redirect struct {
 	signer *signer // nil: not signed
 }
 
-func (c *Redirect) provision() (err error) {
+// check finds what is wrong with the config itself.
+func (c *Redirect) check() (err error) {
 	if c.to, err = parseBase(c.To); err != nil {
-		return fmt.Errorf("redirect %q: %w", c.To, err)
+		shown := c.To
+		if strings.Contains(shown, "@") { // behind a password
+			shown = redacted
+		}
+		return fmt.Errorf("redirect %q: %w", shown, err)
 	}
 	if c.Status == 0 {
 		c.Status = http.StatusFound
@@ -56,19 +62,45 @@ func (c *Redirect) provision() (err error) {
 	if c.Status != http.StatusFound && c.Status != http.StatusTemporaryRedirect {
 		return fmt.Errorf("redirect: status %d: want 302 or 307: others are kept for longer than any token lives", c.Status)
 	}
-	for _, m := range c.Methods {
+	for i, m := range c.Methods {
 		if !slices.Contains([]string{"PUT", "POST", "PATCH", "DELETE"}, m) {
 			return fmt.Errorf("redirect: method %q: want PUT, POST, PATCH or DELETE; GET and HEAD are always there", m)
 		}
+		if slices.Contains(c.Methods[:i], m) {
+			return fmt.Errorf("redirect: method %s is given twice", m)
+		}
 	}
+	if d := time.Duration(c.MaxAge); d != 0 && (d < time.Second || d > maxKeeping) {
+		return fmt.Errorf("redirect: max_age is %v: want 1s to %v", d, maxKeeping)
+	}
+	if c.Sign == nil {
+		return nil
+	}
+	if err := c.Sign.check(); err != nil {
+		return fmt.Errorf("redirect: %w", err)
+	}
+	if len(c.Methods) > 0 && c.Sign.Scheme != "s3" {
+		return fmt.Errorf("redirect: methods: tokens of %s are not for methods: whoever may see could write", c.Sign.Scheme)
+	}
+	return nil
+}
+
+// open reads the keys, and signs once to see that it can be done, with the
+// parameters of the query that may go on.
+func (c *Redirect) open(query []string) (err error) {
 	if c.Sign == nil {
 		return nil
 	}
 	if c.signer, err = c.Sign.signer(); err != nil {
 		return fmt.Errorf("redirect: %w", err)
 	}
-	if len(c.Methods) > 0 && c.signer.s3 == nil {
-		return fmt.Errorf("redirect: methods: tokens of %s are not for methods: whoever may see could write", c.Sign.Scheme)
+	sample := make(url.Values)
+	for _, name := range query {
+		sample.Set(name, "1")
+	}
+	client := netip.AddrFrom4([4]byte{192, 0, 2, 1})
+	if _, _, err = c.location(context.Background(), http.MethodGet, client, "/sample/sample", sample.Encode(), time.Now()); err != nil {
+		return fmt.Errorf("redirect: nothing can be signed: %w", err)
 	}
 	return nil
 }
@@ -77,47 +109,42 @@ func (c *Redirect) provision() (err error) {
 func parseBase(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
 		return nil, errors.New("want a URL as https://cdn.example.com/base")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, errors.New("want a URL without user, query and fragment")
 	}
-	u.Path = strings.TrimSuffix(u.Path, "/")
 	if u.Path != "" {
 		if u.Path, err = plainpath.Canonical(u.EscapedPath()); err != nil {
 			return nil, err
 		}
 	}
-	u.RawPath = ""
+	u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), ""
 	return u, nil
 }
 
-func (c *Redirect) allows(method string) bool {
-	return method == http.MethodGet || method == http.MethodHead || slices.Contains(c.Methods, method)
-}
+// wide reports whether a token opens a directory.
+func (c *Redirect) wide() bool { return c.Sign != nil && (c.Sign.Directory || c.Sign.Cookie != nil) }
 
 // location is where a request for path is sent, and for how long that holds.
-func (c *Redirect) location(r *http.Request, path, query string, now time.Time) (sign.Signed, time.Duration, error) {
+func (c *Redirect) location(ctx context.Context, method string, client netip.Addr, path, query string, now time.Time) (sign.Signed, time.Duration, error) {
 	u := *c.to
 	u.Path, u.RawQuery = c.to.Path+path, query
 	if c.signer == nil {
 		return sign.Signed{URL: u.String()}, cmp.Or(time.Duration(c.MaxAge), 5*time.Minute), nil
 	}
 	grant := c.signer.window.Grant(now)
-	if c.Sign.Directory || c.Sign.Cookie != nil {
+	if c.wide() {
 		grant.PathPrefix = u.Path[:strings.LastIndexByte(u.Path, '/')+1]
 	}
 	if c.Sign.ClientIP {
-		var err error
-		if grant.ClientIP, err = clientIP(r); err != nil {
-			return sign.Signed{}, 0, err
-		}
+		grant.ClientIP = client
 	}
 	s := c.signer.Signer
-	if c.signer.s3 != nil && r.Method != http.MethodGet {
-		s = c.signer.s3.For(r.Method)
+	if c.signer.s3 != nil && method != http.MethodGet {
+		s = c.signer.s3.For(method)
 	}
-	signed, err := s.Sign(r.Context(), &u, grant)
+	signed, err := s.Sign(ctx, &u, grant)
 	age := grant.Expiry.Sub(now) / 2
 	if c.MaxAge > 0 {
 		age = min(age, time.Duration(c.MaxAge))
@@ -125,13 +152,19 @@ func (c *Redirect) location(r *http.Request, path, query string, now time.Time) 
 	return signed, age, err
 }
 
-func (c *Redirect) serve(w http.ResponseWriter, r *http.Request, path, query string) error {
-	signed, age, err := c.location(r, path, query, time.Now())
+func (c *Redirect) serve(w http.ResponseWriter, r *http.Request, path, query string) (err error) {
+	var client netip.Addr
+	if c.Sign != nil && c.Sign.ClientIP {
+		if client, err = clientIP(r); err != nil {
+			return err
+		}
+	}
+	signed, age, err := c.location(r.Context(), r.Method, client, path, query, time.Now())
 	if err != nil {
 		return err
 	}
-	status := c.Status
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	status, reads := c.Status, r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !reads {
 		status = http.StatusTemporaryRedirect
 	}
 	h := w.Header()
@@ -140,18 +173,14 @@ func (c *Redirect) serve(w http.ResponseWriter, r *http.Request, path, query str
 		http.SetCookie(w, cookie)
 	}
 	switch {
+	case !reads || client.IsValid() || len(signed.Cookies) > 0:
+		h.Set("Cache-Control", "no-store")
 	case c.signer == nil:
 		h.Set("Cache-Control", "public, max-age="+seconds(age))
-	case c.Sign.ClientIP || len(signed.Cookies) > 0 || status != c.Status:
-		h.Set("Cache-Control", "no-store")
 	default:
 		h.Set("Cache-Control", "private, max-age="+seconds(age))
 	}
-	if c.signer == nil {
-		w.WriteHeader(status)
-	} else {
-		sendSecret(w, status)
-	}
+	w.WriteHeader(status)
 	return nil
 }
 

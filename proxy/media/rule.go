@@ -2,6 +2,7 @@ package media
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/greenroom-proxy/greenroom/mediaedge"
@@ -44,7 +45,16 @@ func (r Rule) matcher() (*mediaedge.Matcher, error) {
 	for _, s := range r.Sets {
 		rule.Sets = append(rule.Sets, mediaedge.Set(s))
 	}
-	for _, e := range r.Extensions {
+	for i, e := range r.Extensions {
+		if e == nil {
+			return nil, fmt.Errorf("extension %d: it is null: want a name and a kind", i+1)
+		}
+		if slices.ContainsFunc(r.Extensions[:i], func(other *Extension) bool { return other.Name == e.Name }) {
+			return nil, fmt.Errorf("extension %q is given twice", e.Name)
+		}
+		if strings.ContainsFunc(e.ContentType, func(c rune) bool { return c < ' ' || c > '~' }) || e.ContentType != "" && !strings.Contains(e.ContentType, "/") {
+			return nil, fmt.Errorf("extension %q: content type %q: want one as video/mp4", e.Name, e.ContentType)
+		}
 		kind, err := parseKind(e.Kind)
 		if err != nil {
 			return nil, fmt.Errorf("extension %q: %w", e.Name, err)
@@ -52,6 +62,15 @@ func (r Rule) matcher() (*mediaedge.Matcher, error) {
 		rule.Types = append(rule.Types, mediaedge.Type{Extension: e.Name, Kind: kind, ContentType: e.ContentType})
 	}
 	return mediaedge.New(rule)
+}
+
+// contains reports whether the directory of a path that matched is within the
+// prefixes too: that of /vod, which the prefix /vod matches, is not.
+func (r Rule) contains(path string) bool {
+	directory := path[:strings.LastIndexByte(path, '/')+1]
+	return len(r.Paths) == 0 || slices.ContainsFunc(r.Paths, func(p string) bool {
+		return strings.HasPrefix(directory, strings.TrimSuffix(p, "/")+"/")
+	})
 }
 
 // kinds are all there are.

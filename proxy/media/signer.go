@@ -1,6 +1,7 @@
 package media
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -80,23 +81,35 @@ var encodings = map[string]sign.Encoding{
 	"s3": sign.Text, "cloudflare": sign.Text, "nginx": sign.Text, "akamai": sign.Hex, "cloud_cdn": sign.Base64, "cloudfront": sign.PEM,
 }
 
-func (c *Sign) signer() (*signer, error) {
-	encoding, known := encodings[c.Scheme]
-	if !known {
-		return nil, fmt.Errorf("sign %q: want s3, cloudfront, cloud_cdn, akamai, cloudflare or nginx", c.Scheme)
+// check finds what is wrong with the config itself.
+func (c *Sign) check() error {
+	if _, known := encodings[c.Scheme]; !known {
+		return fmt.Errorf("sign %q: want s3, cloudfront, cloud_cdn, akamai, cloudflare or nginx", c.Scheme)
 	}
 	if err := c.fits(); err != nil {
-		return nil, fmt.Errorf("sign %s: %w", c.Scheme, err)
+		return fmt.Errorf("sign %s: %w", c.Scheme, err)
 	}
-	s := &signer{window: sign.Window{Bucket: time.Duration(c.Bucket), Life: time.Duration(c.Life)}}
-	if err := s.window.Check(); err != nil {
-		return nil, fmt.Errorf("sign %s: %w", c.Scheme, err)
+	if err := c.window().Check(); err != nil {
+		return fmt.Errorf("sign %s: %w", c.Scheme, err)
 	}
+	if _, err := c.Cookie.cookie(); err != nil {
+		return fmt.Errorf("sign %s: %w", c.Scheme, err)
+	}
+	return nil
+}
+
+func (c *Sign) window() sign.Window {
+	return sign.Window{Bucket: time.Duration(c.Bucket), Life: time.Duration(c.Life)}
+}
+
+// signer reads the keys.
+func (c *Sign) signer() (*signer, error) {
+	s := &signer{window: c.window()}
 	cookie, err := c.Cookie.cookie()
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", c.Scheme, err)
 	}
-	if s.keys, err = sign.OpenKeys(sign.KeyFile{Path: c.Keys, Encoding: encoding, SignWith: c.SignWith}); err != nil {
+	if s.keys, err = sign.OpenKeys(sign.KeyFile{Path: c.Keys, Encoding: encodings[c.Scheme], SignWith: c.SignWith}); err != nil {
 		return nil, fmt.Errorf("sign %s: %w", c.Scheme, err)
 	}
 	switch c.Scheme {
@@ -110,7 +123,7 @@ func (c *Sign) signer() (*signer, error) {
 	case "akamai":
 		s.Signer, err = sign.NewAkamai(s.keys, sign.AkamaiOptions{Parameter: c.Parameter, EscapeEarly: c.EscapeEarly, Cookie: cookie})
 	case "cloudflare":
-		s.Signer, err = sign.NewCloudflare(s.keys, c.Parameter, c.ttl())
+		s.Signer, err = sign.NewCloudflare(s.keys, c.Parameter, time.Duration(cmp.Or(c.TTL, c.life())))
 	case "nginx":
 		s.Signer, err = sign.NewNGINX(s.keys, c.ClientIP)
 	}
@@ -120,14 +133,9 @@ func (c *Sign) signer() (*signer, error) {
 	return s, nil
 }
 
-// ttl is, unless it is given, as long as a token can live.
-func (c *Sign) ttl() time.Duration {
-	for _, d := range []caddy.Duration{c.TTL, c.Life, 2 * c.Bucket} {
-		if d > 0 {
-			return time.Duration(d)
-		}
-	}
-	return 2 * sign.DefaultBucket
+// life is for how long a token lives at most.
+func (c *Sign) life() caddy.Duration {
+	return cmp.Or(c.Life, 2*cmp.Or(c.Bucket, caddy.Duration(sign.DefaultBucket)))
 }
 
 // fits refuses what the scheme would pass over in silence.
@@ -150,6 +158,8 @@ func (c *Sign) fits() error {
 		return errors.New("escape_early is for akamai")
 	case c.TTL != 0 && !can("cloudflare"):
 		return errors.New("ttl is for cloudflare")
+	case c.TTL != 0 && time.Duration(c.TTL) < time.Duration(c.life()):
+		return fmt.Errorf("ttl is %v: want at least the life of %v", time.Duration(c.TTL), time.Duration(c.life()))
 	}
 	return nil
 }

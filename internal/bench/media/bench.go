@@ -160,11 +160,13 @@ func sizeOf(dir string) (kib int64, err error) {
 	return kib, err
 }
 
+// leastProfile is how long at least a server is under load while it is profiled.
+const leastProfile = 5 * time.Second
+
 // profile runs the Go programs once more, long enough for a profile of what
 // they do, and of what they allocate from their start on.
 func (b *bench) profile(ctx context.Context, servers []server, loads []workload) error {
-	const least = 5 * time.Second
-	b.span = max(b.span, least)
+	b.span = max(b.span, leastProfile)
 	for _, w := range loads {
 		for _, s := range servers {
 			if !s.Caddy || !w.hot {

@@ -3,6 +3,10 @@
 // run. Stock Caddy has no cache: it asks the origin each time, so that hot and
 // cold are the same to it.
 //
+// nginx comes twice, if its slice module is built in: nginx-slice fetches and
+// keeps slices of 1 MiB, as Greenroom does its blocks, while plain nginx fetches
+// all of an object for a range of it.
+//
 // For each workload and each round the servers come one after the other, each
 // as a fresh process with nothing kept. For what is hot they are first asked for
 // everything, until none of it reaches the origin any more. The origin and the
@@ -77,9 +81,14 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	loads := workloads(o.scale)
-	servers = slices.DeleteFunc(servers, func(s server) bool { return !wanted(o.servers, s.Name) })
-	loads = slices.DeleteFunc(loads, func(w workload) bool { return !wanted(o.loads, w.name) })
+	servers, err = only(servers, o.servers, func(s server) string { return s.Name })
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	loads, err := only(workloads(o.scale), o.loads, func(w workload) string { return w.name })
+	if err != nil {
+		return fmt.Errorf("-workloads: %w", err)
+	}
 	b, err := newBench(o, dir)
 	if err != nil {
 		return err
@@ -107,8 +116,24 @@ func run(ctx context.Context, o options) error {
 	return os.WriteFile(o.asJSON, append(data, '\n'), 0o644)
 }
 
-func wanted(names, name string) bool {
-	return names == "" || slices.Contains(strings.Split(names, ","), name)
+// only picks those that are named, with commas between; no names are all.
+func only[T any](all []T, names string, nameOf func(T) string) ([]T, error) {
+	if names == "" {
+		return all, nil
+	}
+	var picked []T
+	var known []string
+	for _, x := range all {
+		known = append(known, nameOf(x))
+	}
+	for _, name := range strings.Split(names, ",") {
+		i := slices.Index(known, name)
+		if i < 0 {
+			return nil, fmt.Errorf("there is no %q: there are %s", name, strings.Join(known, ", "))
+		}
+		picked = append(picked, all[i])
+	}
+	return picked, nil
 }
 
 // workDir makes a directory, and says on what it lies.

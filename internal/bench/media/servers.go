@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/greenroom-proxy/greenroom/internal/bench/rig"
@@ -43,9 +44,11 @@ func build(ctx context.Context, root, dir string) ([]server, error) {
 			return rig.CaddyCommand(caddies.Stock, dir, fmt.Sprintf(caddyConfig, admin, dir, address, upstream))
 		}}, false},
 	}
-	if strings.Contains(string(said), "--with-http_slice_module") {
+	if !strings.Contains(string(said), "--with-http_slice_module") {
+		fmt.Fprintln(os.Stderr, "this nginx is built without its slice module: it is measured without")
+	} else {
 		sliced := server{rig.Program{Name: "nginx-slice", Version: servers[1].Version, Command: nginxCommand(nginx, nginxSlice)}, true}
-		servers = append(servers[:2], sliced, servers[2])
+		servers = slices.Insert(servers, 2, sliced)
 	}
 	return servers, nil
 }
@@ -74,8 +77,8 @@ func nginxCommand(binary, more string) func(dir, address, _, upstream string) (*
 // What each is told. The Caddies get no more than they need, so that their
 // defaults are measured, but room for what is asked of a cache. nginx gets what
 // those who use it for media give it: connections to the origin that are kept,
-// files that stay open, and no limit to the requests of a connection, of which
-// it would close one after every 1,000.
+// files that stay open, a lock that holds for as long as a fetch may take, and
+// no limit to the requests of a connection, which it would close after 1,000.
 const (
 	greenroomConfig = `{
 	admin %[1]s
@@ -135,6 +138,8 @@ http {
 			proxy_set_header Connection "";
 			proxy_cache media;
 			proxy_cache_lock on;
+			proxy_cache_lock_timeout 1m;
+			proxy_cache_lock_age 1m;
 			proxy_cache_valid 200 206 1h;
 			%[5]s
 		}

@@ -5,27 +5,27 @@ import "fmt"
 // workload is one kind of load.
 type workload struct {
 	name, what string
-	// Objects of Size bytes each, Count of them. With Range, each connection
-	// reads a stretch of a single object, Count ranges of so many bytes in order.
+	// count objects of so many bytes. With a span, there is a single object, of
+	// which each connection reads a stretch: count ranges of so many bytes, one
+	// after the other.
 	count int
 	size  int64
-	span  int64 // of a range; 0: objects whole
+	span  int64 // 0: objects whole
 	ext   string
-	hot   bool // all has been asked for before
+	hot   bool // all of it has been asked for before
+	small bool // counts by requests; all others by bytes
 	// together is how many clients ask for the same at the same time.
 	together int
-	// small counts by requests, all others by bytes.
-	small bool
 }
 
 // scale is how large everything is.
 type scale struct {
 	connections int
 	unit        int64 // what stands for 1 MiB
-	few         int   // divides how many objects there are
+	few         int   // divides how many objects and ranges there are
 }
 
-// workloads are those of the README's table.
+// workloads are all that is measured.
 func workloads(s scale) []workload {
 	n := func(count int) int { return max(count/s.few, 1) }
 	object := 1024 * s.unit

@@ -11,6 +11,10 @@ const ahead = 6;
 const every = 100;
 const still = 250;
 
+// close, in seconds: how near to the end the picture has to be for the stream to
+// be over. On a busy machine dash.js may show the last picture and not tell.
+const close = 0.25;
+
 // patience, in milliseconds: how long a stream may take until its picture moves.
 const patience = 30_000;
 
@@ -26,6 +30,7 @@ const players = {
     return {
       levels: () => hls.levels.map((l) => l.bitrate),
       switches: () => Math.max(switches, 0),
+      live: () => hls.latestLevelDetails?.live ?? true,
       end: () => hls.destroy(),
     };
   },
@@ -51,6 +56,7 @@ const players = {
     return {
       levels: () => dash.getRepresentationsByType('video').map((r) => Math.round(r.bitrateInKbit * 1000)),
       switches: () => Math.max(switches, 0),
+      live: () => !dash.isReady() || dash.isDynamic(),
       end: () => dash.destroy(),
     };
   },
@@ -74,7 +80,7 @@ function cmcdOfDash({ cmcd, cmcdVersion }) {
 
 // watch looks at the picture's time until the stream has ended or has been
 // playing for so many seconds.
-function watch(video, seconds) {
+function watch(video, seconds, live) {
   const seen = {
     started: false, startSeconds: 0, seconds: 0, played: 0, ended: false,
     stalls: 0, stalledSeconds: 0, jumps: 0, waiting: 0,
@@ -89,6 +95,7 @@ function watch(video, seconds) {
     video.addEventListener('playing', () => { if (!playing) { playing = true; at = video.currentTime; } });
     video.addEventListener('waiting', () => { if (seen.started) seen.waiting++; });
 
+    const over = () => video.ended || (!live() && video.duration - video.currentTime < close);
     const timer = setInterval(() => {
       const now = performance.now();
       const time = video.currentTime;
@@ -102,11 +109,11 @@ function watch(video, seconds) {
         return;
       }
       if (time !== at) advance(now, time);
-      else if (!standing && !video.ended && now - moved > still) {
+      else if (!standing && !over() && now - moved > still) {
         standing = true;
         seen.stalls++;
       }
-      if (video.ended || now - begun >= seconds * 1000) finish();
+      if (over() || now - begun >= seconds * 1000) finish();
     }, every);
 
     // advance: a step that real time does not explain is a jump, over a hole
@@ -125,7 +132,7 @@ function watch(video, seconds) {
       clearInterval(timer);
       if (seen.started) seen.seconds = (performance.now() - begun) / 1000;
       if (standing) seen.stalledSeconds += (performance.now() - moved) / 1000;
-      seen.ended = video.ended;
+      seen.ended = over();
       const quality = video.getVideoPlaybackQuality();
       seen.frames = quality.totalVideoFrames;
       seen.dropped = quality.droppedVideoFrames;
@@ -142,7 +149,7 @@ async function play(view) {
     if (isFatal) fatal++;
     if (errors.length < 20) errors.push((isFatal ? 'fatal: ' : '') + what.trim());
   });
-  const seen = await watch(video, view.seconds);
+  const seen = await watch(video, view.seconds, player.live);
   const result = { ...seen, fatal, errors, levels: player.levels(), switches: player.switches() };
   player.end();
   return result;
