@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/greenroom-proxy/greenroom/switcher/consul/consultest"
 )
 
 // narrowing is Consul's KV with one key, whose reader loses its permission and
@@ -101,5 +104,39 @@ func seesAgain(t *testing.T, narrow, shift time.Duration) {
 	time.Sleep(40 * time.Second)
 	if n := kv.asked.Load() - asked; n > 10 {
 		t.Errorf("%d queries in a minute", n)
+	}
+}
+
+// To a client without a token Consul says 404 where it may read nothing, and not
+// that ACLs filter the answer.
+func TestWhatAnEdgeWithoutATokenMayNotReadIsNotDeleted(t *testing.T) {
+	server := consultest.Start(t, consultest.Options{ACL: true})
+	s := newStage(t, server)
+	all := `key_prefix "` + s.prefix + `/" { policy = "write" }`
+	server.Policy(t, "anyone", all)
+	_, _, err := server.API.ACL().TokenUpdate(&api.ACLToken{
+		AccessorID: "00000000-0000-0000-0000-000000000002", Policies: []*api.ACLLink{{Name: "anyone"}},
+	}, nil)
+	s.must(err)
+	t.Setenv("FLEET_TOKEN", server.Token)
+	other := s.edge(server.Address, "edge-2", func(e *edge) { e.tokenEnv = "FLEET_TOKEN" })
+	s.agrees(blue, 1, other)
+	e := s.edge(server.Address, "edge-1")
+	e.until("it to ask for a token", func() bool { return strings.Contains(e.fleet.Stats().Error, "without a token") })
+	s.agrees(blue, 1, e, other)
+	index := s.trigger("green")
+	s.agrees(green, 2, e, other)
+	server.Policy(t, "anyone", `key_prefix "other" { policy = "write" }`)
+	e.until("the keys to be gone from its sight", func() bool {
+		pairs, meta, err := e.client.api.KV().List(s.prefix+"/", nil)
+		return err == nil && len(pairs) == 0 && !meta.ResultsFilteredByACLs
+	})
+	e.rollback()
+	e.local(Unpublished)
+	e.serves(blue)
+	server.Policy(t, "anyone", all)
+	s.agrees(blue, 3, e, other)
+	if n := e.notices.count(Deleted); n != 0 || e.status().AppliedIndex != index {
+		t.Errorf("%d deletions were noticed; %+v", n, e.status())
 	}
 }
