@@ -201,7 +201,9 @@ func TestThreeConsulsThatFallOneByOneTogetherAndForLongCostNoRequestAndNoPool(t 
 		{name: "a long outage, and the edge is killed in it", says: "connection refused", heal: restart, harm: func() {
 			kill()
 			b.until("the outage is long", func() bool { return b.failing(12 * time.Second) })
+			b.probes()
 			b.restart()
+			b.probes()
 			b.until("the outage is long again", func() bool { return b.failing(12 * time.Second) })
 		}},
 		{name: "all is wiped while the edge is killed too", says: "vanished", heal: func() { b.register(followers[0]) }, harm: func() {
