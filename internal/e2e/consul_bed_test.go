@@ -47,7 +47,7 @@ func newBed(t *testing.T, server *consultest.Server, address, options string) *b
 				hold 1s
 				reads 1
 			}
-			health http /healthz {
+			health http /ready {
 				interval 100ms
 				timeout 10s
 			}
@@ -147,6 +147,15 @@ func (b *bed) moves(when string) {
 	if v := doc.Services[0]; v.Active != switcher.Blue || v.Blue.Healthy < 2 || v.Green.Healthy < 2 {
 		b.t.Errorf("%s: %s is active, %d of blue and %d of green are healthy", when, v.Active, v.Blue.Healthy, v.Green.Healthy)
 	}
+}
+
+// probes wants this edge's own checks to go on.
+func (b *bed) probes() {
+	b.t.Helper()
+	b.core[1].sick.Store(true)
+	b.until("what is sick takes no requests", func() bool { return b.view().Blue.Healthy == 1 })
+	b.core[1].sick.Store(false)
+	b.until("what has recovered takes requests", func() bool { return b.view().Blue.Healthy == 2 })
 }
 
 // says waits until status does.
