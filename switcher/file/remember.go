@@ -117,16 +117,16 @@ func writePools(path string, pools switcher.Pools) error {
 			return err
 		}
 	} else if _, bad := recall(path + priorSuffix); bad != nil {
-		if err := put(path+priorSuffix, doc); err != nil {
+		if err := writeWhole(path+priorSuffix, doc); err != nil {
 			return err
 		}
 	}
-	return put(path, doc)
+	return writeWhole(path, doc)
 }
 
-// put replaces the content of a file at once, and returns when it would survive a
+// writeWhole replaces the content of a file at once, and returns when it would survive a
 // power failure.
-func put(path string, doc []byte) (err error) {
+func writeWhole(path string, doc []byte) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".tmp")
 	if err != nil {
