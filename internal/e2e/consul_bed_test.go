@@ -3,7 +3,10 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"math"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +131,14 @@ func (b *bed) end() {
 	b.t.Helper()
 	b.load.stopped()
 	b.stopped()
+	b.until("the metrics say what status says of the age of the pools", func() bool {
+		const name = `greenroom_pools_answered_timestamp_seconds{service="app"} `
+		_, rest, _ := strings.Cut(answerOf(b.t, http.DefaultClient, "http://"+b.admin+"/metrics"), name)
+		text, _, _ := strings.Cut(rest, "\n")
+		seconds, err := strconv.ParseFloat(text, 64)
+		answered := b.view().Source.Answered
+		return err == nil && !answered.IsZero() && math.Abs(seconds-float64(answered.UnixMilli())/1000) < 0.01
+	})
 	b.t.Logf("at the end: %s; %d pool losses", b.load, len(b.lost))
 }
 

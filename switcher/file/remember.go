@@ -95,8 +95,9 @@ func (r *remembering) Update(pools switcher.Pools) {
 	r.Sink.Update(pools)
 }
 
-// writePools replaces the snapshot at path at once, and keeps the one before.
-func writePools(path string, pools switcher.Pools) (err error) {
+// writePools replaces the snapshot at path at once, and keeps the one before. What
+// cannot be used does not displace what can; the first snapshot is written twice.
+func writePools(path string, pools switcher.Pools) error {
 	content, err := json.Marshal(struct {
 		Version int `json:"version"`
 		switcher.Pools
@@ -108,10 +109,25 @@ func writePools(path string, pools switcher.Pools) (err error) {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, dirMode); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
 		return err
 	}
+	if _, bad := recall(path); bad == nil {
+		if err := os.Rename(path, path+priorSuffix); err != nil {
+			return err
+		}
+	} else if _, bad := recall(path + priorSuffix); bad != nil {
+		if err := writeWhole(path+priorSuffix, doc); err != nil {
+			return err
+		}
+	}
+	return writeWhole(path, doc)
+}
+
+// writeWhole replaces the content of a file at once, and returns when it would survive a
+// power failure.
+func writeWhole(path string, doc []byte) (err error) {
+	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".tmp")
 	if err != nil {
 		return err
@@ -124,12 +140,6 @@ func writePools(path string, pools switcher.Pools) (err error) {
 	_, err = f.Write(doc)
 	if err = errors.Join(err, f.Chmod(fileMode), f.Sync(), f.Close()); err != nil {
 		return err
-	}
-	// One that cannot be used must not displace one that can.
-	if _, bad := recall(path); bad == nil {
-		if err = os.Rename(path, path+priorSuffix); err != nil {
-			return err
-		}
 	}
 	if err = os.Rename(f.Name(), path); err != nil {
 		return err

@@ -44,6 +44,13 @@ func TestWhatIsRememberedAndDamagedGivesWayToTheSnapshotBefore(t *testing.T) {
 	first := switcher.Pools{Blue: []switcher.Upstream{{Address: "10.0.0.1:80", Weight: 1}}}
 	second := switcher.Pools{Blue: []switcher.Upstream{{Address: "10.0.0.2:80", Weight: 1}}}
 	remember(t, path, first)
+	if err := os.Truncate(path, 9); err != nil {
+		t.Fatal(err)
+	}
+	if pools, err := file.Recall(path); !switchertest.SamePools(pools, first) || err == nil {
+		t.Errorf("of one snapshot only: %v, %v", pools, err)
+	}
+	remember(t, path, first)
 	remember(t, path, second)
 	whole, err := os.ReadFile(path)
 	if err != nil {
