@@ -53,6 +53,9 @@ func TestEveryProxyTakesEveryWorkload(t *testing.T) {
 	if err := b.measure(t.Context(), usual, loads, &r); err != nil {
 		t.Fatal(err)
 	}
+	if c := r.chart(); strings.Count(c, "<rect") != 4*5+1 {
+		t.Errorf("want a bar for each proxy in each of four panels: %s", c)
+	}
 	for _, v := range all {
 		if v.extra { // its config is right, then
 			if err := b.measure(t.Context(), []variant{v}, loads[:1], &r); err != nil {
@@ -69,9 +72,6 @@ func TestEveryProxyTakesEveryWorkload(t *testing.T) {
 	}
 	if err := r.print(io.Discard); err != nil {
 		t.Error(err)
-	}
-	if c := r.chart(); strings.Count(c, "<rect") != 4*5+1 {
-		t.Errorf("want a bar for each proxy in each of four panels: %s", c)
 	}
 }
 
