@@ -20,7 +20,7 @@ var panels = []panel{
 const (
 	chartWidth  = 840
 	panelWidth  = 400
-	nameWidth   = 112
+	nameWidth   = 146
 	valueWidth  = 60
 	barHeight   = 16
 	rowHeight   = 24
@@ -29,14 +29,12 @@ const (
 	chartMargin = 10
 )
 
-// Colors that can be read on light and on dark: the page behind is not known.
+// Colors that can be read on white and on black alike: what page they are on, and
+// whether it follows the reader's system, is not known.
 const chartStyle = `<style>
-text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #59636e }
-.title { font-size: 15px; font-weight: 600; fill: #1f2328 }
-.ours { fill: #1a7f37 } .others { fill: #8c959f } .axis { stroke: #8c959f; stroke-width: 1 }
-@media (prefers-color-scheme: dark) {
-text { fill: #9198a1 } .title { fill: #f0f6fc } .ours { fill: #3fb950 } .others { fill: #6e7681 } .axis { stroke: #6e7681 }
-}
+text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #717b87 }
+.title { font-size: 15px; font-weight: 600 }
+.ours { fill: #2da44e } .others { fill: #8c959f } .axis { stroke: #8c959f; stroke-width: 1 }
 </style>
 `
 

@@ -18,6 +18,8 @@ type client struct {
 	net.Conn
 	in  *bufio.Reader
 	raw syscall.RawConn
+	// reused: it has brought an answer before.
+	reused bool
 }
 
 func dial(address string) (*client, error) {
@@ -30,7 +32,7 @@ func dial(address string) (*client, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	return &client{conn, bufio.NewReaderSize(conn, 8<<10), raw}, nil
+	return &client{Conn: conn, in: bufio.NewReaderSize(conn, 8<<10), raw: raw}, nil
 }
 
 // ended looks whether the server has closed the connection, before it is used once more: who
@@ -99,6 +101,7 @@ func (c *client) readSmall() (color byte, last bool, err error) {
 	if color != blue && color != green || body[smallSize-1] != 'x' {
 		return 0, last, fmt.Errorf("a body that begins with %q and ends with %q", color, body[smallSize-1])
 	}
+	c.reused = true
 	_, err = c.in.Discard(smallSize)
 	return color, last, err
 }
@@ -129,9 +132,9 @@ func (c *client) readBulk(size int64, buffer []byte) error {
 // inBody tells an end in the middle from one before an answer (see unanswered).
 func inBody(err error) error { return fmt.Errorf("in a body: %v", err) }
 
-// unanswered is whether the server closed the connection instead of answering:
-// as it does where it has just closed one that was idle, so that a client may send
-// again what is idempotent (RFC 9112 §9.3.1).
-func unanswered(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+// unanswered is whether the server closed a connection that had been in use instead of
+// answering, as it does where it has just closed one that was idle: then clients
+// send again what is idempotent, as they may (RFC 9112 §9.3.1).
+func (c *client) unanswered(err error) bool {
+	return c.reused && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed))
 }

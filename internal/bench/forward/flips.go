@@ -29,8 +29,9 @@ type flip struct {
 type verdict struct {
 	Flips int `json:"flips"`
 	Green int `json:"green"` // of the answers
-	// Failed requests have no answer, or not a right one. Of them, Unanswered are
-	// those whose connection was closed instead.
+	// Failed requests have no answer, or not a right one. Unanswered are not among
+	// them: their connection had been in use, and was closed instead, so that a client
+	// sends them again.
 	Failed     int    `json:"failed"`
 	Unanswered int    `json:"unanswered"`
 	FirstError string `json:"first_error,omitempty"`

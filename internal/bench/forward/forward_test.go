@@ -105,8 +105,8 @@ func checkResult(t *testing.T, o options, x result) {
 	if x.Proxy != "nginx" && v.Green == 0 { // which takes its time
 		t.Errorf("%s: nothing went to green", what)
 	}
-	if strings.HasPrefix(x.Proxy, "greenroom") && v.Failed+v.Stale+v.Cut > 0 {
-		t.Errorf("%s: %d failed (%s), %d stale, %d streams cut", what, v.Failed, v.FirstError, v.Stale, v.Cut)
+	if strings.HasPrefix(x.Proxy, "greenroom") && v.Failed+v.Unanswered+v.Stale+v.Cut > 0 {
+		t.Errorf("%s: %d failed and %d unanswered (%s), %d stale, %d streams cut", what, v.Failed, v.Unanswered, v.FirstError, v.Stale, v.Cut)
 	}
 }
 

@@ -61,7 +61,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is measured; what is reported is the median")
 	flag.DurationVar(&o.span, "for", 3*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.root, "root", "../..", "where Greenroom's source is")
-	flag.StringVar(&o.proxies, "only", "", "the proxies to measure, with commas between (default: all but the variants with -lean or -logged of stock Caddy and with -logged of Greenroom)")
+	flag.StringVar(&o.proxies, "only", "", "the proxies to measure, with commas between (default: all but greenroom-logged, caddy-lean and caddy-logged)")
 	flag.StringVar(&o.loads, "workloads", "", "the workloads, with commas between: small, rate, bulk, idle, sse, flip (default: all)")
 	flag.StringVar(&o.asJSON, "json", "", "a file for the results, those of each round too")
 	flag.StringVar(&o.asSVG, "svg", "", "a file for a chart")

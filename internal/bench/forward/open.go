@@ -196,9 +196,10 @@ func (l *lane) run() {
 }
 
 func (l *lane) fail(err error) {
-	l.failed++
-	if unanswered(err) {
+	if l.conn.unanswered(err) {
 		l.unanswered++
+	} else {
+		l.failed++
 	}
 	if l.first == nil {
 		l.first = err

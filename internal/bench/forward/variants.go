@@ -30,14 +30,17 @@ func (v variant) takes(workload string) bool {
 // The name of the proxy that is 1 in all ratios.
 const base = "caddy"
 
-// caddyVariants are the configs of the two Caddies that are measured. To add one
-// is to add a line.
-var caddyVariants = []struct {
+// caddyVariant is a config of one of the two Caddies.
+type caddyVariant struct {
 	name, what       string
 	stock, extra     bool
 	global, server   string // more lines of the global block, and of the server's options in it
 	service, handler string // more lines of the service, and what stands before the proxy
-}{
+}
+
+// caddyVariants are the configs of the two Caddies that are measured. To add one
+// is to add a line.
+var caddyVariants = []caddyVariant{
 	{name: "greenroom", what: "as it comes"},
 	{name: "greenroom-lean", what: "no idle timeouts of bodies, not sticky", server: noIdleTimeouts, service: "sticky none"},
 	{name: "greenroom-logged", what: "with an access log and Caddy's metrics", extra: true, global: "metrics", handler: accessLog},
@@ -66,25 +69,7 @@ func build(ctx context.Context, root, dir string, at backends, n int) (all []var
 		return nil, err
 	}
 	for _, c := range caddyVariants {
-		v := variant{what: c.what, extra: c.extra}
-		v.Program = rig.Program{Name: c.name, Version: caddies.Version, Caddy: true, Command: func(dir, address, admin, upstream string) (*exec.Cmd, error) {
-			binary, app, handler := caddies.Stock, "", "reverse_proxy "+upstream
-			if !c.stock {
-				binary, app, handler = caddies.Greenroom, fmt.Sprintf(greenroomApp, dir, upstream, at.Green, c.service), "blue_green app"
-			}
-			options := ""
-			if c.server != "" {
-				options = "servers {\n" + c.server + "\n}"
-			}
-			cmd, err := rig.CaddyCommand(binary, dir, fmt.Sprintf(caddyConfig, admin, dir, c.global, options, app, address, c.handler, handler))
-			cmd.Dir = dir
-			return cmd, err
-		}}
-		v.flip = newCaddyFlipper
-		if !c.stock {
-			v.Version, v.flip = "this tree, Caddy "+caddies.Version, newGreenroomFlipper
-		}
-		all = append(all, v)
+		all = append(all, c.variant(caddies, at))
 	}
 	haproxyProgram := func(name, options string) rig.Program {
 		return rig.Program{Name: name, Version: haproxyVersion, Command: func(dir, address, _, upstream string) (*exec.Cmd, error) {
@@ -101,6 +86,28 @@ func build(ctx context.Context, root, dir string, at backends, n int) (all []var
 			return rig.NginxCommand(nginx, dir, fmt.Sprintf(nginxConfig, 2*n+1024, address))
 		}}, what: "connections to the upstream are kept", flip: newNginxFlipper(nginx)},
 	), nil
+}
+
+func (c caddyVariant) variant(caddies rig.Caddies, at backends) variant {
+	v := variant{what: c.what, extra: c.extra, flip: newGreenroomFlipper}
+	v.Program = rig.Program{Name: c.name, Version: "this tree, Caddy " + caddies.Version, Caddy: true}
+	if c.stock {
+		v.Version, v.flip = caddies.Version, newCaddyFlipper
+	}
+	v.Command = func(dir, address, admin, upstream string) (*exec.Cmd, error) {
+		binary, app, handler := caddies.Greenroom, fmt.Sprintf(greenroomApp, dir, upstream, at.Green, c.service), "blue_green app"
+		if c.stock {
+			binary, app, handler = caddies.Stock, "", "reverse_proxy "+upstream
+		}
+		options := ""
+		if c.server != "" {
+			options = "servers {\n" + c.server + "\n}"
+		}
+		cmd, err := rig.CaddyCommand(binary, dir, fmt.Sprintf(caddyConfig, admin, dir, c.global, options, app, address, c.handler, handler))
+		cmd.Dir = dir // where its access log is
+		return cmd, err
+	}
+	return v
 }
 
 // choose picks what is measured: those that are named, or all but the extra ones.

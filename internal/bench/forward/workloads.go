@@ -82,9 +82,9 @@ var (
 	flipColumns = []column{
 		{"command_p50_ms", "command p50 ms", 2, true, func(all []reading) float64 { return milliseconds(commands(all).P50) }},
 		{"command_p99_ms", "p99 ms", 2, true, func(all []reading) float64 { return milliseconds(commands(all).P99) }},
-		{"requests", "requests", 0, false, sum(func(r reading) int { return int(r.Outcome.Requests) + r.Outcome.Verdict.Failed })},
+		{"requests", "requests", 0, false, sum(func(r reading) int { return int(r.Outcome.Requests) + r.Outcome.Verdict.Failed + r.Outcome.Verdict.Unanswered })},
 		{"failed", "failed", 0, false, sum(func(r reading) int { return r.Outcome.Verdict.Failed })},
-		{"unanswered", "closed unanswered", 0, false, sum(func(r reading) int { return r.Outcome.Verdict.Unanswered })},
+		{"unanswered", "to send again", 0, false, sum(func(r reading) int { return r.Outcome.Verdict.Unanswered })},
 		{"stale", "stale", 0, false, sum(func(r reading) int { return r.Outcome.Verdict.Stale })},
 		{"stale_p50_ms", "for p50 ms", 1, false, median(func(r reading) float64 { return milliseconds(r.Outcome.Verdict.StaleFor.P50) })},
 		{"cut", "streams cut", 0, false, sum(func(r reading) int { return r.Outcome.Verdict.Cut })},
