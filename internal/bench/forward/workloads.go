@@ -82,7 +82,9 @@ var (
 	flipColumns = []column{
 		{"command_p50_ms", "command p50 ms", 2, true, func(all []reading) float64 { return milliseconds(commands(all).P50) }},
 		{"command_p99_ms", "p99 ms", 2, true, func(all []reading) float64 { return milliseconds(commands(all).P99) }},
-		{"requests", "requests", 0, false, sum(func(r reading) int { return int(r.Outcome.Requests) + r.Outcome.Verdict.Failed + r.Outcome.Verdict.Unanswered })},
+		{"requests", "requests", 0, false, sum(func(r reading) int {
+			return int(r.Outcome.Requests) + r.Outcome.Verdict.Failed + r.Outcome.Verdict.Unanswered
+		})},
 		{"failed", "failed", 0, false, sum(func(r reading) int { return r.Outcome.Verdict.Failed })},
 		{"unanswered", "to send again", 0, false, sum(func(r reading) int { return r.Outcome.Verdict.Unanswered })},
 		{"stale", "stale", 0, false, sum(func(r reading) int { return r.Outcome.Verdict.Stale })},
