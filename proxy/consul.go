@@ -33,7 +33,7 @@ func (p *ConsulPools) Source(c SourceContext) (switcher.Source, error) {
 	config := p.SourceConfig
 	config.Log, config.Probed = c.Log, c.Probed
 	if config.Last, err = file.Recall(c.Memory); err != nil {
-		c.Log.Warn("the pools of before cannot be recalled", "error", err)
+		c.Log.Warn("what is remembered of the pools is damaged", "error", err)
 	}
 	return file.Remember(consul.NewSource(client, config), c.Memory, c.Log), nil
 }

@@ -138,19 +138,24 @@ func (rt *runtime) warn(service string) []string {
 }
 
 // noticed accounts for a value in Consul's KV. What became a command is in the
-// audit log already.
+// audit log already. Keys that cannot be read have a metric of their own.
 func (rt *runtime) noticed(n consul.Notice) {
-	rt.metrics.noticed(n)
-	code := ""
+	if n.Service != "" {
+		rt.metrics.noticed(n)
+	}
+	code := control.CodeConflict
 	switch n.Result {
-	case consul.Malformed:
+	case consul.Malformed, consul.Unreadable:
 		code = control.CodeInvalid
-	case consul.Stale:
-		code = control.CodeConflict
+	case consul.Stale, consul.Deleted, consul.Diverged:
 	default:
 		return
 	}
-	rt.handler.Load().Deputy().Refused("consul kv", n.Service, code, fmt.Sprintf("%s (index %d): %s", n.Key, n.Index, n.Reason))
+	detail := fmt.Sprintf("%s (index %d): %s", n.Key, n.Index, n.Reason)
+	if n.Index == 0 {
+		detail = n.Key + ": " + n.Reason
+	}
+	rt.handler.Load().Deputy().Refused("consul kv", n.Service, code, detail)
 }
 
 // reportFleet answers the control socket.

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -88,8 +90,8 @@ func (a *attempt) aborted(what string, err error) error {
 
 // takeBack ends the transport's hold on the request's body. An HTTP/1
 // connection on which an unfinished body was cut short must not be used again,
-// or net/http would read the rest of it as the next request: while no head has
-// been written, unheaded adds the field that closes it.
+// or net/http would read the rest of it as the next request: it closes, which
+// while no head has been written, unheaded, the response says.
 func (a *attempt) takeBack(unheaded bool) (touched bool, err error) {
 	if a.body == nil {
 		return false, nil
@@ -104,9 +106,17 @@ func (a *attempt) takeBack(unheaded bool) (touched bool, err error) {
 	if a.bodyComplete() || a.r.ProtoMajor != 1 || unheaded && !touched {
 		return touched, err
 	}
-	if unheaded {
-		a.w.Header().Set("Connection", "close")
-	}
-	_ = a.rc.SetReadDeadline(time.Now().Add(abandonedBodyGrace))
+	abandonBody(a.w)
 	return touched, err
+}
+
+// abandonBody has the connection of an HTTP/1 request close after the answer,
+// without the rest of the request's body. The client gets a while to read the
+// answer before a reset that may take it away (RFC 9112 §9.6). net/http gives it
+// that after a body that it sees left unread, which it does not behind Caddy's
+// readers, or one that is said to be too large.
+func abandonBody(w http.ResponseWriter) {
+	tooLarge := http.MaxBytesReader(innermost(w), io.NopCloser(strings.NewReader("x")), 0)
+	_, _ = tooLarge.Read(make([]byte, 1))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(abandonedBodyGrace))
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/greenroom-proxy/greenroom/internal/spool"
 )
@@ -148,8 +147,7 @@ func (u *upload) giveBack(w http.ResponseWriter) {
 	left := u.http1 && u.begun && !u.completeLocked()
 	u.mu.Unlock()
 	if left {
-		w.Header().Set("Connection", "close")
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(abandonedBodyGrace))
+		abandonBody(w)
 	}
 }
 

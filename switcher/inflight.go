@@ -114,22 +114,28 @@ func (s *Service) AcquireOn(c Color) (Lease, bool) {
 
 // acquire takes a lease of the color that choose names; none where it names
 // none.
-func (s *Service) acquire(choose func(*Table) Color) (Lease, bool) {
-	t := s.Table()
+func (s *Service) acquire(choose func(*Table) Color) (l Lease, ok bool) {
+	l.Table, l.Color, l.cell = s.count(choose)
+	return l, l.cell != nil
+}
+
+// count is acquire without the lease around it. A Lease that is copied on its
+// way costs more than the counting; what fits in registers does not.
+func (s *Service) count(choose func(*Table) Color) (t *Table, c Color, at *cell) {
+	t = s.Table()
 	for t != nil {
-		c := choose(t)
-		if c == 0 {
-			return Lease{}, false
+		if c = choose(t); c == 0 {
+			break
 		}
-		l := Lease{Table: t, Color: c, cell: s.inflight.At(c).take()}
+		at = s.inflight.At(c).take()
 		now := s.Table()
 		if now == t {
-			return l, true
+			return t, c, at
 		}
-		l.Release()
+		at.n.Add(-1)
 		t = now
 	}
-	return Lease{}, false
+	return nil, 0, nil
 }
 
 // RandomBucket is the bucket of a client that has no key to be known by.

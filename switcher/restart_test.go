@@ -298,5 +298,8 @@ func TestAPoolIsSettledOnceItsSourceHasSpokenOrFailedForTheFirstTime(t *testing.
 		if !pool().Settled() {
 			t.Error("not settled although the source has failed: requests would wait for nothing")
 		}
+		if w := strings.Join(b.view("other").Warnings, "\n"); !strings.Contains(w, "there are no pools yet: "+errDisk.Error()) {
+			t.Errorf("of pools that there never were, status says %q", w)
+		}
 	})
 }

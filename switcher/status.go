@@ -89,7 +89,7 @@ func (s *Switcher) view(m *machine) ServiceView {
 		v.Warnings = append(v.Warnings, m.doubt)
 	}
 	if m.source.Error != "" {
-		v.Warnings = append(v.Warnings, "the pools are those of "+v.Source.asOf()+": "+m.source.Error)
+		v.Warnings = append(v.Warnings, v.Source.standing()+": "+m.source.Error)
 	}
 	if s.hooks.Warn != nil {
 		v.Warnings = append(v.Warnings, s.hooks.Warn(m.name)...)
@@ -112,15 +112,17 @@ func (m *machine) viewSource() SourceView {
 	return v
 }
 
-// asOf says how old the pools are.
-func (v SourceView) asOf() string {
+// standing says, of a source that fails, which pools there are.
+func (v SourceView) standing() string {
 	switch {
 	case v.Remembered:
-		return "before this edge started"
+		return "the pools are those of before this edge started"
 	case !v.Answered.IsZero():
-		return v.Answered.Format(time.RFC3339)
+		return "the pools are those of " + v.Answered.Format(time.RFC3339)
+	case v.Updated.IsZero():
+		return "there are no pools yet"
 	}
-	return v.Updated.Format(time.RFC3339)
+	return "the pools are those of " + v.Updated.Format(time.RFC3339)
 }
 
 func (m *machine) viewPool(c Color) PoolView {

@@ -40,14 +40,14 @@ It exits with 0 where all holds, and with 1 where it does not or a file cannot
 be read.`) + "\n\n" + exitTable,
 		Example:               "  $ greenroom audit verify audit.jsonl\n  $ greenroom audit verify audit.jsonl.2 audit.jsonl.1 audit.jsonl\n  $ greenroom audit verify audit.jsonl --json",
 		DisableFlagsInUseLine: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("name at least one file of the audit log, the oldest first")
-			}
-			return nil
-		},
 	}
 	asJSON := cmd.Flags().Bool("json", false, "Print JSON on stdout, errors included")
+	tellUsage(cmd, func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return errors.New("name at least one file of the audit log, the oldest first")
+		}
+		return nil
+	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s := &session{command: "audit verify", json: *asJSON, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr()}
 		result, err := verifyFiles(args)

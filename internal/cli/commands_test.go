@@ -157,16 +157,6 @@ func TestAValueThatCannotBeUsedIsInvalid(t *testing.T) {
 	}
 }
 
-func TestWrongUsageIsCaddysOne(t *testing.T) {
-	h := open(t, app)
-	for _, args := range [][]string{
-		{"cutover", "app"}, {"cutover", "--to", "green"}, {"history"}, {"split", "app"}, {"status", "--nope"}, {"streams"}, {"evict", "app", "api"}, {"streams", "app", "--all", "--limit", "3"},
-		{"cutover", "app", "--to", "green", "--wait", "--no-wait"},
-	} {
-		h.run(t, args...).wants(t, exitError, "", "Error: ")
-	}
-}
-
 func TestAnEdgeThatCannotStoreItsStateSaysSo(t *testing.T) {
 	h := open(t, app)
 	h.store.FailWith(errors.New("disk full"))

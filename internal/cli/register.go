@@ -117,7 +117,6 @@ func (c command) caddy() caddycmd.Command {
 func (c command) build(cmd *cobra.Command) {
 	cmd.Long = strings.TrimSpace(c.long) + "\n\n" + exitTable
 	cmd.Example = c.example
-	cmd.Args = c.args
 	cmd.DisableFlagsInUseLine = true
 	cmd.SetHelpTemplate(helpTemplate)
 	cmd.ValidArgsFunction = completeServices
@@ -127,6 +126,10 @@ func (c command) build(cmd *cobra.Command) {
 	flags.DurationVar(&common.timeout, "timeout", c.timeout, c.timeoutIs)
 	flags.StringVar(&common.socket, "socket", "", "Path of the edge's control socket (default: $GREENROOM_SOCKET, else where Greenroom puts it)")
 	do := c.setup(cmd)
+	if flags.Lookup("reason") == nil {
+		flags.String("reason", "", "Taken by every command, so that scripts can always give it; what only looks keeps it nowhere")
+	}
+	tellUsage(cmd, c.args)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return perform(cmd, args, common, do) }
 }
 

@@ -65,7 +65,7 @@ func TestTheHelpDocumentsEachCommand(t *testing.T) {
 	for _, c := range commands() {
 		r := h.run(t, c.name, "--help")
 		r.wants(t, exitDone, exitTable)
-		for _, want := range []string{"greenroom " + c.name, "--json", "--timeout", "--socket", "Examples:"} {
+		for _, want := range []string{"greenroom " + c.name, "--json", "--timeout", "--reason", "--socket", "Examples:"} {
 			if !strings.Contains(r.out, want) {
 				t.Errorf("%s --help does not speak of %s:\n%s", c.name, want, r.out)
 			}

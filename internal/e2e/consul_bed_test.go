@@ -3,7 +3,10 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"math"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +50,7 @@ func newBed(t *testing.T, server *consultest.Server, address, options string) *b
 				hold 1s
 				reads 1
 			}
-			health http /healthz {
+			health http /ready {
 				interval 100ms
 				timeout 10s
 			}
@@ -128,6 +131,14 @@ func (b *bed) end() {
 	b.t.Helper()
 	b.load.stopped()
 	b.stopped()
+	b.until("the metrics say what status says of the age of the pools", func() bool {
+		const name = `greenroom_pools_answered_timestamp_seconds{service="app"} `
+		_, rest, _ := strings.Cut(answerOf(b.t, http.DefaultClient, "http://"+b.admin+"/metrics"), name)
+		text, _, _ := strings.Cut(rest, "\n")
+		seconds, err := strconv.ParseFloat(text, 64)
+		answered := b.view().Source.Answered
+		return err == nil && !answered.IsZero() && math.Abs(seconds-float64(answered.UnixMilli())/1000) < 0.01
+	})
 	b.t.Logf("at the end: %s; %d pool losses", b.load, len(b.lost))
 }
 
@@ -147,6 +158,15 @@ func (b *bed) moves(when string) {
 	if v := doc.Services[0]; v.Active != switcher.Blue || v.Blue.Healthy < 2 || v.Green.Healthy < 2 {
 		b.t.Errorf("%s: %s is active, %d of blue and %d of green are healthy", when, v.Active, v.Blue.Healthy, v.Green.Healthy)
 	}
+}
+
+// probes wants this edge's own checks to go on.
+func (b *bed) probes() {
+	b.t.Helper()
+	b.core[1].sick.Store(true)
+	b.until("what is sick takes no requests", func() bool { return b.view().Blue.Healthy == 1 })
+	b.core[1].sick.Store(false)
+	b.until("what has recovered takes requests", func() bool { return b.view().Blue.Healthy == 2 })
 }
 
 // says waits until status does.

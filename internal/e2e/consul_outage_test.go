@@ -87,7 +87,12 @@ func (g *guarded) troubles(b *bed) []trouble {
 		harm: g.line.Stall, heal: g.line.Resume,
 	}, {
 		name: "each answer is late",
-		harm: func() { g.hostile.turn(late) }, heal: func() { g.hostile.turn(nil) },
+		harm: func() {
+			g.hostile.turn(late)
+			b.outlastsHolds() // by answers that were late
+			b.outlastsHolds()
+		},
+		heal: func() { g.hostile.turn(nil) },
 	}}
 	for name, c := range map[string]struct {
 		mood mood
@@ -186,12 +191,19 @@ func TestThreeConsulsThatFallOneByOneTogetherAndForLongCostNoRequestAndNoPool(t 
 	}, followers[0])
 	leader.Launch(t)
 	consultest.AllReady(t, servers)
+	b.survive(trouble{
+		name: "two of three are killed, and there is no leader", says: "answered 500",
+		harm: func() { leader.Kill(t); followers[1].Kill(t) },
+		heal: func() { leader.Launch(t); followers[1].Launch(t); consultest.AllReady(t, servers) },
+	}, followers[0])
 	for _, c := range []trouble{
 		{name: "all three are killed", says: "connection refused", harm: kill, heal: restart},
 		{name: "a long outage, and the edge is killed in it", says: "connection refused", heal: restart, harm: func() {
 			kill()
 			b.until("the outage is long", func() bool { return b.failing(12 * time.Second) })
+			b.probes()
 			b.restart()
+			b.probes()
 			b.until("the outage is long again", func() bool { return b.failing(12 * time.Second) })
 		}},
 		{name: "all is wiped while the edge is killed too", says: "vanished", heal: func() { b.register(followers[0]) }, harm: func() {

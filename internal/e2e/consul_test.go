@@ -18,11 +18,18 @@ type instance struct {
 	*backend
 	id, color string
 	asked     atomic.Int64
+	sick      atomic.Bool // answers 503 to /ready
 }
 
 func newInstance(t testing.TB, id, color string) *instance {
 	i := &instance{id: id, color: color}
-	i.backend = newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	i.backend = newBackend(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ready" {
+			if i.sick.Load() {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+			return
+		}
 		i.asked.Add(1)
 		_, _ = io.WriteString(w, color)
 	}))

@@ -99,22 +99,6 @@ func TestTheQuickstartDoesWhatItsREADMESays(t *testing.T) {
 	}
 }
 
-func TestTheSystemdUnitAndItsConfigAreSound(t *testing.T) {
-	dir := t.TempDir()
-	config, err := os.ReadFile("../../examples/systemd/Caddyfile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The group of the unit is made by its installation.
-	local := strings.ReplaceAll(string(config), "group greenroom", "group 0")
-	if err := os.WriteFile(filepath.Join(dir, "Caddyfile"), []byte(local), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(binary, "validate", "--config", filepath.Join(dir, "Caddyfile")).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
 func TestTheConsulExampleGoesFromRegistrationToCutoverInTwoCommands(t *testing.T) {
 	dir := t.TempDir()
 	e := &edge{t: t, dir: dir, log: new(syncBuffer), control: filepath.Join(dir, "run/control.sock")}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,10 +124,13 @@ func TestAKeyInConsulMovesThreeEdgesAndOneThatWasKilledCatchesUp(t *testing.T) {
 		return true
 	})
 	f.put("grün")
-	f.edges[0].until("the garbage is refused, and audited", func() bool {
-		log, err := os.ReadFile(f.edges[0].dir + "/state/audit.jsonl")
-		return err == nil && strings.Contains(string(log), `"decision":"refused","code":"invalid"`)
-	})
+	f.edges[0].audits(`"decision":"refused","code":"invalid"`, "greenroom/app/desired", `begins with \"grün\"`)
+	if _, err := f.server.API.KV().Delete("greenroom/app/desired", nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range f.edges {
+		e.audits("greenroom/app/desired", "the key is gone")
+	}
 	f.put(`{"to":"green","reason":"release 42"}`)
 	f.agrees(switcher.Green, f.edges...)
 	for i, e := range f.edges {
@@ -140,6 +144,7 @@ func TestAKeyInConsulMovesThreeEdgesAndOneThatWasKilledCatchesUp(t *testing.T) {
 	for _, want := range []string{
 		`greenroom_fleet_values_total{key="desired",result="applied",service="app"} `,
 		`greenroom_fleet_values_total{key="desired",result="conflict",service="app"} 1`,
+		`greenroom_fleet_values_total{key="desired",result="deleted",service="app"} 1`,
 		`greenroom_fleet_epoch{service="app"} `, "greenroom_fleet_answered_timestamp_seconds ", "greenroom_fleet_failing 0", "greenroom_fleet_write_failing 0",
 	} {
 		if !strings.Contains(metrics, want) {
@@ -147,6 +152,17 @@ func TestAKeyInConsulMovesThreeEdgesAndOneThatWasKilledCatchesUp(t *testing.T) {
 		}
 	}
 	t.Logf("%s", f.edges[0].cli("status", "--fleet").stdout)
+}
+
+// audits waits until one line of the audit log has all these words.
+func (e *edge) audits(words ...string) {
+	e.t.Helper()
+	e.until(fmt.Sprintf("the audit log says %q", words), func() bool {
+		log, err := os.ReadFile(e.dir + "/state/audit.jsonl")
+		return err == nil && slices.ContainsFunc(strings.Split(string(log), "\n"), func(line string) bool {
+			return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
+		})
+	})
 }
 
 func TestANewEdgeBeginsWhereItsFleetIs(t *testing.T) {
@@ -176,6 +192,10 @@ func TestWithoutConsulAnEdgeRollsBackAndTellsTheFleetLater(t *testing.T) {
 	})
 	if out := one.cli("status", "--fleet"); out.code != 19 || !strings.Contains(out.stderr, "Consul cannot be asked") {
 		t.Error(out)
+	}
+	one.audits(`"code":"invalid"`, "greenroom/: ", "connection refused")
+	if metrics := fetch(t, "http://"+one.admin+"/metrics"); !strings.Contains(metrics, "greenroom_fleet_failing 1") {
+		t.Error("the metrics do not say that the keys cannot be read")
 	}
 	f.server.Launch(t)
 	f.server.Ready(t)

@@ -92,8 +92,9 @@ type FleetConfig struct {
 	Retry switcher.Duration `json:"retry,omitempty"`
 
 	// Noticed is called with each value that was dealt with, in order for
-	// each service, for metrics and the audit log. The service waits for it.
-	// Default: nothing is called.
+	// each service, for metrics and the audit log, and without a service when
+	// the keys begin to be unreadable. The service waits for it. Default:
+	// nothing is called.
 	Noticed func(Notice) `json:"-"`
 	// Log is told of what is refused or cannot be read. Default: nothing is
 	// logged.
@@ -122,9 +123,9 @@ func (c FleetConfig) Validate() error {
 // Notice is one value of KV that was dealt with.
 type Notice struct {
 	At      time.Time `json:"at"`
-	Service string    `json:"service"`
-	Key     string    `json:"key"`   // the whole key
-	Index   uint64    `json:"index"` // its ModifyIndex
+	Service string    `json:"service"` // none: it is about the whole prefix
+	Key     string    `json:"key"`     // the whole key
+	Index   uint64    `json:"index"`   // its ModifyIndex; of one that is gone the last one, if known
 	Outcome
 	// ID of the move that was started, if any.
 	ID string `json:"id,omitempty"`

@@ -66,11 +66,19 @@ func TestDeletingOrRewritingATriggerMovesNothing(t *testing.T) {
 	s.put(s.prefix+"/app", "green")
 	s.put(s.prefix+"/app/desired/more", "green")
 	e.until("the strays", func() bool { return e.fleet.Stats().Strays == 2 })
+	wantWords(t, e.stands(Deleted).Reason, "the key is gone", "nothing moves")
 	if e.active() != blue || e.status().AppliedIndex != index {
 		t.Errorf("it moved: %+v", e.status())
 	}
+	if n := e.notices.count(Deleted); n != 1 {
+		t.Errorf("the deletion was noticed %d times", n)
+	}
 	e.stop()
 	e.start()
+	e.stands(Deleted)
+	if n := e.notices.count(Deleted); n != 0 {
+		t.Errorf("the deletion was noticed %d times more after a restart", n)
+	}
 	fresh := s.trigger("green")
 	e.reports(fresh, Applied)
 	s.agrees(green, 4, e)

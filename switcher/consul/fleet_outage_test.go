@@ -204,6 +204,15 @@ func TestAStateThatIsDeletedOrGoesBackInTimeIsRestored(t *testing.T) {
 	old := SharedState{Format: 1, Epoch: 1, Active: blue, Kind: SharedInitial, Edge: "edge-9", At: time.Now()}
 	s.put(s.key("app", stateLeaf), string(old.encode()))
 	s.agrees(green, 3, edges...)
+	noticed := func(r Result) (n int) {
+		for _, e := range edges {
+			n += e.notices.count(r)
+		}
+		return n
+	}
+	if gone, stale := noticed(Deleted), noticed(Stale); gone == 0 || gone > 3 || stale == 0 || stale > 3 {
+		t.Errorf("the deletion was noticed %d times, the old state %d times", gone, stale)
+	}
 	for _, e := range edges {
 		if moves := second2(e.History(t.Context(), "app")); len(moves) != 1 {
 			t.Errorf("%s moved: %+v", e.name, moves)
@@ -234,6 +243,9 @@ func TestAnACLThatNarrowsChangesNothing(t *testing.T) {
 		server.Policy(t, "edge", all)
 		st := s.shared()
 		s.agrees(moved, st.Epoch+1, e)
+		if n := e.notices.count(Deleted); n != 0 {
+			t.Errorf("with %s: what may not be read counts as deleted %d times", rules, n)
+		}
 		if text := e.fleet.Stats().WriteError; text != "" {
 			t.Errorf("after recovery: %s", text)
 		}
@@ -273,7 +285,9 @@ func TestNonsenseInsteadOfConsulChangesNothing(t *testing.T) {
 		"<html>", "{}", "[1]", `[{"Key": 7}]`, `[{"Key":"` + s.key("app", desiredLeaf) + `","Value":"%%%"}]`, "429 slow down", "500 no cluster leader", "null garbage", "[",
 	} {
 		nonsense.Store(body)
+		s.put(s.prefix+"/wake", body) // what blocks ends
 		e.until("it to notice "+body, func() bool { return e.fleet.Stats().Error != "" })
+		e.until("it to account for "+body, func() bool { return e.notices.count(Unreadable) == i+1 })
 		if e.active() != blue {
 			t.Fatalf("%q moved it", body)
 		}

@@ -19,6 +19,8 @@ type memory struct {
 	Format int `json:"format"`
 	// Desired is the last value dealt with.
 	Desired handled `json:"desired"`
+	// Deleted: the key that held it is gone, and that was noticed.
+	Deleted bool `json:"deleted,omitempty"`
 	// Bond is to the shared state.
 	Bond bond `json:"bond"`
 	// Move is the id of the move that Desired started, until its end.

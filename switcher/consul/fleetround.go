@@ -21,7 +21,7 @@ func (f *Fleet) Run(ctx context.Context, m Mover) error {
 	r := &round{Fleet: f, mover: m, seats: make(map[string]*seat), heard: make(chan tree, 1)}
 	defer r.work.Wait()
 	defer stop()
-	r.work.Go(func() { f.client.follow(ctx, r, nil) })
+	r.work.Go(func() { f.client.follow(ctx, r, &r.urgent) })
 	r.sync(ctx)
 	for {
 		select {
@@ -46,8 +46,10 @@ type round struct {
 	seats map[string]*seat // by service; of Run's goroutine
 	last  tree             // handed to the seats; of Run's goroutine
 
-	asked api.KVPairs // by the last poll; of follow's goroutine
-	heard chan tree   // has room for the latest
+	asked  api.KVPairs // by the last poll; of follow's goroutine
+	unsure bool        // the last answer may lack keys; of follow's goroutine
+	urgent urgency     // while unsure
+	heard  chan tree   // has room for the latest
 }
 
 // ask implements inquiry.
@@ -64,11 +66,29 @@ func (r *round) tell(s sight) {
 	if s.err != nil {
 		t.err = r.client.explain("keys below "+r.config.Prefix, s.err)
 	}
+	if s.err == nil {
+		r.doubt(s.filtered || !s.vouched)
+	}
 	select {
 	case <-r.heard:
 	default:
 	}
 	r.heard <- t
+}
+
+// doubt has the keys read more often while an answer may lack some. Consul takes
+// the permissions that a query has when it begins: one that blocks does not learn
+// that they are back, and the next one blocks on an index that is not news.
+func (r *round) doubt(unsure bool) {
+	if unsure == r.unsure {
+		return
+	}
+	r.unsure = unsure
+	if unsure {
+		r.urgent.hold(1)
+	} else {
+		r.urgent.hold(-1)
+	}
 }
 
 // hand passes an answer on to the seats. A failure leaves them what they had.

@@ -31,7 +31,8 @@ type seat struct {
 	state   pair  // the newest known
 	level   Outcome
 	chase   pursuit
-	bad     uint64     // index of the last state that could not be read
+	bad     uint64     // index of the last state that counted for nothing
+	absent  bool       // there was a state, and its absence was noticed
 	untold  retry      // of the state
 	told    EdgeStatus // the last status written
 	toldAt  time.Time
@@ -146,6 +147,7 @@ func (s *seat) look(ctx context.Context) (next time.Time) {
 // would write itself, and a trigger before the state that others have reached by
 // it. Otherwise its own move comes first, so that a trigger is compared with it.
 func (s *seat) act(ctx context.Context, view switcher.ServiceView) {
+	s.noteDeletion()
 	if (s.past != returning || s.triggered(view)) && s.obey(ctx, view) {
 		s.signal()
 		return

@@ -51,6 +51,7 @@ func (s *seat) share(ctx context.Context, view switcher.ServiceView) (again bool
 	if st == nil && !s.seen.sound {
 		return s.unseen(at)
 	}
+	s.noteLoss(st)
 	c := judgeState(s.memory.Bond, at, st)
 	if c.deed != follow && c.deed != retreat {
 		s.level = Outcome{}
@@ -84,6 +85,20 @@ func (s *seat) unseen(at stand) (again bool) {
 		s.level = Outcome{Unpublished, fmt.Sprintf("this edge is on %s, and may not read where the fleet is", at.active)}
 	}
 	return false
+}
+
+// noteLoss accounts for a state that is gone, or is older than what this edge has
+// agreed to. Neither moves anything.
+func (s *seat) noteLoss(st *SharedState) {
+	agreed := s.memory.Bond.Epoch
+	switch {
+	case st == nil && agreed > 0 && !s.absent:
+		s.noticeState(Outcome{Deleted, fmt.Sprintf("%s: nothing moves by that, and epoch %d holds", errGone, agreed)}, "")
+	case st != nil && st.Epoch < agreed && s.bad != s.state.index:
+		s.bad = s.state.index
+		s.noticeState(Outcome{Stale, fmt.Sprintf("its epoch %d is not above %d, which this edge has agreed to", st.Epoch, agreed)}, "")
+	}
+	s.absent = st == nil && agreed > 0
 }
 
 func (s *seat) noticeState(o Outcome, id string) {

@@ -78,6 +78,8 @@ func (f *Fleet) seen(t *tree) {
 		trouble = t.err.Error()
 	case !t.vouched:
 		trouble = "no leader stands behind the answer"
+	case t.filtered && f.client.token.none():
+		trouble = "to an edge without a token Consul does not say whether it may read all keys below " + f.config.Prefix + ": give it one"
 	case t.filtered:
 		trouble = "the token may not read all keys below " + f.config.Prefix
 	case t.cut:
@@ -98,6 +100,9 @@ func (f *Fleet) seen(t *tree) {
 	switch {
 	case trouble != "" && trouble != before:
 		f.config.Log.Warn("the keys of the fleet cannot be relied on: nothing moves by them", "edge", f.config.Edge, "error", trouble)
+		if before == "" {
+			f.account(Notice{Key: f.prefix, Outcome: Outcome{Unreadable, plain(trouble, maxText)}})
+		}
 	case trouble == "" && before != "":
 		f.config.Log.Info("the keys of the fleet can be read again", "edge", f.config.Edge)
 	}
@@ -120,13 +125,17 @@ func (f *Fleet) wrote(err error) {
 
 // notice accounts for one value.
 func (f *Fleet) notice(n Notice) {
-	n.At = time.Now()
 	n.Reason = plain(n.Reason, maxText)
-	f.mu.Lock()
-	f.stats.Results[n.Result]++
-	f.mu.Unlock()
 	if n.Result != Applied && n.Result != Waiting {
 		f.config.Log.Warn("a key of the fleet moved nothing", "service", n.Service, "key", n.Key, "index", n.Index, "result", n.Result, "reason", n.Reason)
 	}
+	f.account(n)
+}
+
+func (f *Fleet) account(n Notice) {
+	n.At = time.Now()
+	f.mu.Lock()
+	f.stats.Results[n.Result]++
+	f.mu.Unlock()
 	f.config.Noticed(n)
 }

@@ -28,6 +28,8 @@ const (
 	Locked      Result = "locked"      // the service is locked on this edge
 	Malformed   Result = "malformed"   // the value cannot be read
 	Stale       Result = "stale"       // the value is old
+	Deleted     Result = "deleted"     // the key is gone, which moves nothing
+	Unreadable  Result = "unreadable"  // the keys cannot be read, or not all of them
 	Diverged    Result = "diverged"    // this edge stays on another color than the fleet
 	Unpublished Result = "unpublished" // this edge has moved, and Consul does not know
 	Aborted     Result = "aborted"     // the move was undone while it ran

@@ -12,6 +12,7 @@ import (
 var (
 	errNoLeader = errors.New("no leader stands behind the answer")
 	errUnsaved  = errors.New("not saved yet")
+	errGone     = errors.New("the key is gone: it was deleted, or Consul was wiped")
 )
 
 // obey deals with the key "desired". It reports whether the Switcher was asked to
@@ -48,6 +49,25 @@ func (s *seat) obey(ctx context.Context, view switcher.ServiceView) (acted bool)
 	s.conclude(o, id)
 	s.keep()
 	return acted
+}
+
+// noteDeletion accounts for a value that was dealt with and is there no more. It
+// moves nothing.
+func (s *seat) noteDeletion() {
+	gone := s.seen.desired.index == 0
+	if gone == s.memory.Deleted || gone && (s.memory.Desired.Index == 0 || !s.seen.sound) {
+		return
+	}
+	s.memory.Deleted = gone
+	switch {
+	case !gone && s.memory.Latest.Result == Deleted:
+		s.memory.Latest = s.memory.Trigger
+	case gone:
+		s.memory.Latest = Outcome{Deleted, errGone.Error() + ": nothing moves by that"}
+		s.fleet.notice(Notice{
+			Service: s.service, Key: s.fleet.key(s.service, desiredLeaf), Index: s.memory.Desired.Index, Outcome: s.memory.Latest,
+		})
+	}
 }
 
 // rule judges the key. Where the state cannot be read, or cannot be seen, there is

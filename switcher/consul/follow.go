@@ -193,6 +193,7 @@ type urgency struct {
 	mu        sync.Mutex
 	holders   int                     // guarded by mu
 	interrupt context.CancelCauseFunc // of the poll that blocks, or nil; guarded by mu
+	due       bool                    // it began when no poll blocked: the next one shall not; guarded by mu
 }
 
 func (u *urgency) on() bool {
@@ -209,8 +210,14 @@ func (u *urgency) hold(change int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.holders += change
-	if change > 0 && u.holders == change && u.interrupt != nil {
+	switch {
+	case u.holders == 0:
+		u.due = false
+	case u.holders > change:
+	case u.interrupt != nil:
 		u.interrupt(errUrgent)
+	default:
+		u.due = true
 	}
 }
 
@@ -222,6 +229,10 @@ func (u *urgency) interrupts(cancel context.CancelCauseFunc) (done func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.interrupt = cancel
+	if u.due {
+		u.due = false
+		cancel(errUrgent)
+	}
 	return func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()

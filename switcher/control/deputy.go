@@ -27,8 +27,9 @@ func (d Deputy) Rollback(ctx context.Context, req switcher.RollbackRequest) (swi
 }
 
 // Refused notes a cutover in the audit log that never became a command, because
-// what asked for it is malformed (CodeInvalid) or too old (CodeConflict). The
-// rate is bounded for each by, as with callers of the socket.
+// what asked for it is malformed or cannot be read (CodeInvalid), or is too old or
+// gone (CodeConflict). Without a service it is about all of them. The rate is
+// bounded for each by, as with callers of the socket.
 func (d Deputy) Refused(by, service, code, detail string) {
 	d.h.noteRefusal(Identity{Name: by, Role: RoleFlip}, target{"cutover", service}, code, cut(detail, 1000))
 }

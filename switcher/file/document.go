@@ -49,42 +49,57 @@ func encode(s switcher.State, now time.Time, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := json.Marshal(envelope{format, checksum(inner), inner})
+	return seal(inner, "the state", limit)
+}
+
+// seal makes the document of a payload, of at most limit bytes.
+func seal(payload []byte, what string, limit int64) ([]byte, error) {
+	doc, err := json.Marshal(envelope{format, checksum(payload), payload})
 	if err != nil {
 		return nil, err
 	}
 	doc = append(doc, '\n')
 	if int64(len(doc)) > limit {
-		return nil, fmt.Errorf("the state has %d bytes: at most %d can be read again", len(doc), limit)
+		return nil, fmt.Errorf("%s has %d bytes: at most %d can be read again", what, len(doc), limit)
 	}
 	return doc, nil
 }
 
 // decode returns a state exactly as it was written, or an error.
 func decode(doc []byte) (payload, error) {
-	var version struct{ Format int }
-	if json.Unmarshal(doc, &version) == nil && version.Format != format {
-		return payload{}, fmt.Errorf("it has format %d, and this version of greenroom reads format %d", version.Format, format)
-	}
-	var outer envelope
-	if err := strictjson.Decode(doc, &outer); err != nil {
-		return payload{}, fmt.Errorf("it is torn or corrupt: %w", err)
-	}
-	if len(outer.Payload) == 0 {
-		return payload{}, errors.New("it is corrupt: no payload")
-	}
-	var canonical bytes.Buffer
-	if err := json.Compact(&canonical, outer.Payload); err != nil {
-		return payload{}, fmt.Errorf("it is corrupt: %w", err)
-	}
-	if sum := checksum(canonical.Bytes()); sum != outer.SHA256 {
-		return payload{}, fmt.Errorf("it is corrupt: its content has the checksum %s, and %.64q is written in it", sum, outer.SHA256)
+	content, err := unseal(doc)
+	if err != nil {
+		return payload{}, err
 	}
 	var inner payload
-	if err := strictjson.Decode(outer.Payload, &inner); err != nil {
+	if err := strictjson.Decode(content, &inner); err != nil {
 		return payload{}, fmt.Errorf("format %d does not allow its content: %w", format, err)
 	}
 	return inner, validate(inner.State)
+}
+
+// unseal returns the payload of a document exactly as it was written, but for
+// white space, or an error.
+func unseal(doc []byte) ([]byte, error) {
+	var version struct{ Format int }
+	if json.Unmarshal(doc, &version) == nil && version.Format != format {
+		return nil, fmt.Errorf("it has format %d, and this version of greenroom reads format %d", version.Format, format)
+	}
+	var outer envelope
+	if err := strictjson.Decode(doc, &outer); err != nil {
+		return nil, fmt.Errorf("it is torn or corrupt: %w", err)
+	}
+	if len(outer.Payload) == 0 {
+		return nil, errors.New("it is corrupt: no payload")
+	}
+	var canonical bytes.Buffer
+	if err := json.Compact(&canonical, outer.Payload); err != nil {
+		return nil, fmt.Errorf("it is corrupt: %w", err)
+	}
+	if sum := checksum(canonical.Bytes()); sum != outer.SHA256 {
+		return nil, fmt.Errorf("it is corrupt: its content has the checksum %s, and %.64q is written in it", sum, outer.SHA256)
+	}
+	return outer.Payload, nil
 }
 
 func checksum(payload []byte) string {

@@ -12,10 +12,13 @@ import (
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
-// Remember returns source, with each of its snapshots kept in a pool file at
-// path, so that an edge that starts while source cannot be asked knows the
-// pools of before: see Recall. A snapshot that cannot be written is logged and
-// told all the same.
+// priorSuffix is what the name of the snapshot before the latest ends with.
+const priorSuffix = ".prev"
+
+// Remember returns source, with each of its snapshots kept at path, and the one
+// before it beside that, so that an edge that starts while source cannot be asked
+// knows the pools of before: see Recall. A snapshot that cannot be written is
+// logged and told all the same.
 func Remember(source switcher.Source, path string, log *slog.Logger) switcher.Source {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -24,16 +27,36 @@ func Remember(source switcher.Source, path string, log *slog.Logger) switcher.So
 }
 
 // Recall returns the pools that Remember has kept at path, and none where it
-// has kept nothing yet.
+// has kept nothing yet. Where the latest snapshot cannot be used it returns the
+// one before, if that can be, and the error all the same.
 func Recall(path string) (switcher.Pools, error) {
-	data, _, err := readRegular(path, maxPoolFile)
-	if missing(err) {
-		return switcher.Pools{}, nil
+	pools, err := recall(path)
+	if err == nil {
+		return pools, nil
 	}
+	before, priorErr := recall(path + priorSuffix)
+	switch {
+	case missing(err) && missing(priorErr):
+		return switcher.Pools{}, nil
+	case missing(priorErr):
+		return switcher.Pools{}, fmt.Errorf("%w; there is no snapshot before it", err)
+	case priorErr != nil:
+		return switcher.Pools{}, fmt.Errorf("%w; and of the snapshot before it: %w", err, priorErr)
+	}
+	return before, fmt.Errorf("%w; using the snapshot before it", err)
+}
+
+// recall reads one snapshot.
+func recall(path string) (switcher.Pools, error) {
+	doc, _, err := readRegular(path, maxPoolFile)
 	if err != nil {
 		return switcher.Pools{}, fmt.Errorf("%s: %w", path, err)
 	}
-	pools, err := ParsePools(data)
+	content, err := unseal(doc)
+	if err != nil {
+		return switcher.Pools{}, fmt.Errorf("%s: %w", path, err)
+	}
+	pools, err := ParsePools(content)
 	if err != nil {
 		return switcher.Pools{}, fmt.Errorf("%s: %w", path, err)
 	}
@@ -72,19 +95,39 @@ func (r *remembering) Update(pools switcher.Pools) {
 	r.Sink.Update(pools)
 }
 
-// writePools replaces a pool file at once.
-func writePools(path string, pools switcher.Pools) (err error) {
-	doc, err := json.MarshalIndent(struct {
+// writePools replaces the snapshot at path at once, and keeps the one before. What
+// cannot be used does not displace what can; the first snapshot is written twice.
+func writePools(path string, pools switcher.Pools) error {
+	content, err := json.Marshal(struct {
 		Version int `json:"version"`
 		switcher.Pools
-	}{poolVersion, filled(pools)}, "", "  ")
+	}{poolVersion, filled(pools)})
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, dirMode); err != nil {
+	doc, err := seal(content, "the snapshot", maxPoolFile)
+	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
+		return err
+	}
+	if _, bad := recall(path); bad == nil {
+		if err := os.Rename(path, path+priorSuffix); err != nil {
+			return err
+		}
+	} else if _, bad := recall(path + priorSuffix); bad != nil {
+		if err := writeWhole(path+priorSuffix, doc); err != nil {
+			return err
+		}
+	}
+	return writeWhole(path, doc)
+}
+
+// writeWhole replaces the content of a file at once, and returns when it would survive a
+// power failure.
+func writeWhole(path string, doc []byte) (err error) {
+	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".tmp")
 	if err != nil {
 		return err
@@ -94,7 +137,7 @@ func writePools(path string, pools switcher.Pools) (err error) {
 			err = errors.Join(err, remove(f.Name()))
 		}
 	}()
-	_, err = f.Write(append(doc, '\n'))
+	_, err = f.Write(doc)
 	if err = errors.Join(err, f.Chmod(fileMode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
