@@ -43,9 +43,6 @@ func (x *fastExchange) leave() {
 	}
 }
 
-// sending reports whether a body may still be read.
-func (x *fastExchange) sending() bool { return x.sides.Load() > 0 }
-
 // fail is for the side that reads, when there is no response.
 func (x *fastExchange) fail() {
 	x.cancel()
@@ -107,6 +104,8 @@ func (x *fastExchange) response(r *http.Request, head h1.Response) (*http.Respon
 	return &x.res, nil
 }
 
+var _ spliceable = (*fastBody)(nil)
+
 // fastBody is a response's body.
 type fastBody struct {
 	x    *fastExchange
@@ -131,6 +130,22 @@ func (b *fastBody) Read(p []byte) (int, error) {
 		b.finish(err)
 	}
 	return n, err
+}
+
+// bulk implements spliceable.
+func (b *fastBody) bulk() (ahead []byte, from *net.TCPConn, left int64) {
+	if b.over {
+		return nil, nil, 0
+	}
+	ahead, from, left, _ = b.x.c.Bulk()
+	return ahead, from, left
+}
+
+// took implements spliceable.
+func (b *fastBody) took(n int64) {
+	if err := b.x.c.Took(n); err != nil {
+		b.finish(err)
+	}
 }
 
 func (b *fastBody) finish(err error) {

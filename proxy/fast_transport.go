@@ -94,7 +94,10 @@ func (t *fastTransport) try(pool *h1.Pool, r *http.Request) (res *http.Response,
 		return res, false, nil
 	}
 	s.fail()
-	again = idled && ctx.Err() == nil && repeatable(r.Method, err) && !s.sending()
+	again = idled && ctx.Err() == nil && repeatable(r.Method, err)
+	if again && s.sent != nil {
+		<-s.sent // or it would go on reading what is to be sent again
+	}
 	if broken := s.broken.Load(); broken != nil {
 		err = *broken
 	}
@@ -118,7 +121,8 @@ func closeBody(r *http.Request) {
 // fastSending is an exchange of an http.Request, with its body.
 type fastSending struct {
 	fastExchange
-	r *http.Request
+	r    *http.Request
+	sent chan struct{} // closed when the body is read no more; nil: it is not read at all
 }
 
 // exchange sends the request, and waits for the head of the response.
@@ -143,6 +147,7 @@ func (s *fastSending) exchange(p fastPatience) (h1.Response, error) {
 	}
 	if q.Length != 0 && proceed {
 		s.sides.Add(1)
+		s.sent = make(chan struct{})
 		go s.send()
 		p.Head = 0 // a body may take its time
 	} else {
@@ -187,6 +192,7 @@ func (s *fastSending) interim(status int, h http.Header) error {
 
 // send sends the body. It goes on while the response is read.
 func (s *fastSending) send() {
+	defer close(s.sent)
 	defer s.leave()
 	defer closeBody(s.r)
 	var buffers loan

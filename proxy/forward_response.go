@@ -100,12 +100,19 @@ func (a *attempt) copyBody(res *http.Response, bye *farewell, media *leakCount) 
 			return nil, err
 		}
 	}
+	var moves splicer
+	if bye == nil && res.ContentLength >= spliceLeast {
+		moves = newSplicer(a.w, a.r)
+	}
 	var buffers loan
 	defer buffers.giveBack()
 	if !isEventStream(res.Header) {
 		buffers.borrow() // or the first write of what is short would be split
 	}
 	for !bye.awaits() {
+		if err := a.splice(&moves, res.Body, media); err != nil {
+			return nil, err
+		}
 		buf := buffers.buffer()
 		n, err := res.Body.Read(buf)
 		if n > 0 {
