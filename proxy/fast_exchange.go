@@ -15,22 +15,20 @@ import (
 // fastExchange is one request and its response on a connection, which goes back
 // to its pool when both are over.
 type fastExchange struct {
-	pool   *h1.Pool
-	c      *h1.Conn
-	turn   uint64
-	sides  atomic.Int32          // that are not over: the one that reads, and the one that sends a body
-	broken atomic.Pointer[error] // why the body could not be sent, if that was not the upstream's fault
+	pool  *h1.Pool
+	c     *h1.Conn
+	turn  uint64
+	sides atomic.Int32 // that are not over: the one that reads, and the one that sends a body
 	watched
+	untie func() bool // from a context that ends the exchange; nil: there is none
 
 	res  http.Response
 	body fastBody
 }
 
-// begin has the exchange end when ctx does.
-func (x *fastExchange) begin(t *fastTransport, pool *h1.Pool, c *h1.Conn, ctx context.Context) {
+func (x *fastExchange) begin(pool *h1.Pool, c *h1.Conn) {
 	x.pool, x.c, x.turn = pool, c, c.Exchange()
 	x.sides.Store(1)
-	t.vigil.watch(x, ctx)
 }
 
 // cancel ends what goes on on the connection. Later it does nothing.
@@ -43,10 +41,18 @@ func (x *fastExchange) leave() {
 	}
 }
 
+// parts from what would cancel it.
+func (x *fastExchange) parts() {
+	x.unwatch()
+	if x.untie != nil {
+		x.untie()
+	}
+}
+
 // fail is for the side that reads, when there is no response.
 func (x *fastExchange) fail() {
 	x.cancel()
-	x.unwatch()
+	x.parts()
 	x.leave()
 }
 
@@ -56,7 +62,7 @@ func (x *fastExchange) over() {
 	if x.sides.Load() > 1 {
 		x.cancel()
 	}
-	x.unwatch()
+	x.parts()
 	x.leave()
 }
 
@@ -80,7 +86,7 @@ func (x *fastExchange) response(r *http.Request, head h1.Response) (*http.Respon
 		Header: head.Header, ContentLength: head.Length, Request: r, Body: http.NoBody,
 	}
 	if head.Status == http.StatusSwitchingProtocols {
-		x.unwatch()
+		x.parts()
 		nc, ahead, ok := x.c.Hijack()
 		x.leave()
 		if !ok {
@@ -118,19 +124,15 @@ func (b *fastBody) Read(p []byte) (int, error) {
 		return 0, cmp.Or(b.err, error(net.ErrClosed))
 	}
 	n, err := b.x.c.Read(p)
-	if err == io.EOF {
-		for name, values := range b.x.c.Trailer() {
-			if b.x.res.Trailer == nil {
-				b.x.res.Trailer = make(http.Header)
-			}
-			b.x.res.Trailer[name] = values
-		}
-	}
 	if err != nil {
 		b.finish(err)
 	}
 	return n, err
 }
+
+// await waits until Read need not wait, so that nobody holds a buffer for it; false:
+// there is no way to, but to Read.
+func (b *fastBody) await() bool { return !b.over && b.x.c.Await() }
 
 // bulk implements spliceable.
 func (b *fastBody) bulk() (ahead []byte, from *net.TCPConn, left int64) {
@@ -150,10 +152,21 @@ func (b *fastBody) took(n int64) {
 
 func (b *fastBody) finish(err error) {
 	b.over, b.err = true, err
-	if err != io.EOF {
+	if err == io.EOF {
+		b.x.takeTrailer()
+	} else {
 		b.x.cancel()
 	}
 	b.x.over()
+}
+
+func (x *fastExchange) takeTrailer() {
+	for name, values := range x.c.Trailer() {
+		if x.res.Trailer == nil {
+			x.res.Trailer = make(http.Header)
+		}
+		x.res.Trailer[name] = values
+	}
 }
 
 // Close gives the connection back, which is of use only if all was read.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
+	"sync"
 	"time"
 
 	"github.com/greenroom-proxy/greenroom/internal/h1"
@@ -35,7 +36,7 @@ func (f *fastForwarder) Forward(w http.ResponseWriter, r *http.Request, x *Excha
 		return &AttemptError{Err: fmt.Errorf("upstream %s: %w", x.Upstream, err), Stage: StageDial}
 	}
 	l := &light{t: f.t, to: to}
-	l.a = attempt{f: f.transportForwarder, w: w, r: r, x: x, light: l}
+	l.a.f, l.a.w, l.a.r, l.a.x, l.a.light = f.transportForwarder, w, r, x, l
 	l.a.rc = http.NewResponseController(w)
 	x.Became(requestKind(r, false))
 	x.Expects(0)
@@ -48,16 +49,15 @@ func (f *fastForwarder) Forward(w http.ResponseWriter, r *http.Request, x *Excha
 // light is an attempt at a request without content and without an upgrade: it
 // wants neither an http.Request nor a context of its own.
 type light struct {
-	a      attempt
-	t      *fastTransport
-	to     *target
-	fields [8]h1.Field
-	first  fastExchange
+	a     attempt
+	t     *fastTransport
+	to    *target
+	first fastExchange
 
 	// guarded by a.mu
-	going *fastExchange           // nil: none is
-	stop  context.CancelCauseFunc // ends the dialing; nil: none is going on
-	ended error                   // why it was ended
+	going *fastExchange // nil: none is
+	dials *dialing      // nil: it does not
+	ended error         // why it was ended
 }
 
 // cancel ends the upstream's side because of cause.
@@ -73,8 +73,8 @@ func (l *light) cancel(cause error) {
 	if l.going != nil {
 		l.going.cancel()
 	}
-	if l.stop != nil {
-		l.stop(cause)
+	if l.dials != nil {
+		l.dials.stop(cause)
 	}
 }
 
@@ -117,31 +117,50 @@ func (l *light) roundTrip() (*http.Response, error) {
 	}
 }
 
-// dial waits for a connection as long as anybody wants it.
+// dial waits for a connection as long as anybody wants it. It is made by another
+// goroutine, so that the stack that takes is not kept for as long as a stream
+// lasts, and by a context that leaves no trace in the request's.
 func (l *light) dial(pool *h1.Pool) (c *h1.Conn, idled bool, err error) {
-	ctx, stop := context.WithCancelCause(l.a.r.Context())
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(l.a.r.Context()))
 	defer stop(nil)
+	d := &dialing{stop: stop}
 	l.a.mu.Lock()
-	l.stop = stop
+	l.dials = d
 	ended := l.ended
 	l.a.mu.Unlock()
 	if ended != nil {
 		return nil, false, ended
 	}
 	l.a.connecting.Store(true)
-	c, idled, err = pool.Get(ctx, time.Now())
+	l.t.vigil.watch(&d.watched, l.a.r.Context(), d)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, idled, err = pool.Get(ctx, time.Now())
+	}()
+	<-done
+	d.unwatch()
 	if err == nil {
 		l.a.connecting.Store(false)
 	}
 	l.a.mu.Lock()
-	l.stop = nil
+	l.dials = nil
 	l.a.mu.Unlock()
 	return c, idled, err
 }
 
+// dialing is a search for a connection that is going on.
+type dialing struct {
+	watched
+	stop context.CancelCauseFunc
+}
+
+func (d *dialing) cancel() { d.stop(context.Cause(d.ctx)) }
+
 // exchange sends the request over c, and waits for the head of the response.
 func (l *light) exchange(x *fastExchange, pool *h1.Pool, c *h1.Conn) (*http.Response, error) {
-	x.begin(l.t, pool, c, l.a.r.Context())
+	x.begin(pool, c)
+	l.t.vigil.watch(&x.watched, l.a.r.Context(), x)
 	if err := l.goes(x); err != nil {
 		x.fail()
 		return nil, err
@@ -167,7 +186,10 @@ func (l *light) goes(x *fastExchange) error {
 
 func (l *light) send(x *fastExchange) (h1.Response, error) {
 	r := l.a.r
-	q := h1.Request{Method: r.Method, Target: r.URL.RequestURI(), Host: r.Host, Header: r.Header, Set: l.a.ownFields(l.fields[:0])}
+	own := ownFieldLists.Get().(*ownFieldList)
+	defer own.giveBack()
+	own.list = l.a.ownFields(own.list)
+	q := h1.Request{Method: r.Method, Target: r.URL.RequestURI(), Host: r.Host, Header: r.Header, Set: own.list}
 	if !trustedProxy(r) {
 		q.Omit = claimsOrigin
 	}
@@ -178,6 +200,17 @@ func (l *light) send(x *fastExchange) (h1.Response, error) {
 		// An answer may have come all the same.
 	}
 	return x.head(l.t.patience.Head, l.interim)
+}
+
+// ownFieldList is lent while a head is written.
+type ownFieldList struct{ list []h1.Field }
+
+var ownFieldLists = sync.Pool{New: func() any { return &ownFieldList{make([]h1.Field, 0, 8)} }}
+
+func (o *ownFieldList) giveBack() {
+	clear(o.list)
+	o.list = o.list[:0]
+	ownFieldLists.Put(o)
 }
 
 func (l *light) interim(status int, h http.Header) error {

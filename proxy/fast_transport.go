@@ -11,6 +11,7 @@ import (
 	"net/textproto"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -85,7 +86,8 @@ func (t *fastTransport) try(pool *h1.Pool, r *http.Request) (res *http.Response,
 		trace.GotConn(httptrace.GotConnInfo{Conn: c.NetConn(), Reused: idled})
 	}
 	s := &fastSending{r: r}
-	s.begin(t, pool, c, ctx)
+	s.begin(pool, c)
+	s.untie = context.AfterFunc(ctx, s.cancel)
 	head, err := s.exchange(t.patience)
 	if err == nil {
 		res, err = s.response(r, head)
@@ -121,8 +123,9 @@ func closeBody(r *http.Request) {
 // fastSending is an exchange of an http.Request, with its body.
 type fastSending struct {
 	fastExchange
-	r    *http.Request
-	sent chan struct{} // closed when the body is read no more; nil: it is not read at all
+	r      *http.Request
+	sent   chan struct{}         // closed when the body is read no more; nil: it is not read at all
+	broken atomic.Pointer[error] // why the body could not be sent, if that was not the upstream's fault
 }
 
 // exchange sends the request, and waits for the head of the response.

@@ -8,74 +8,80 @@ import (
 	"time"
 )
 
-// vigil watches whether those who wait for exchanges are still there. Most
-// exchanges end so soon that to look would cost more than it saves, so it ties
-// only those to their contexts that have gone on for a round or two: one timer
-// for all. The zero value is ready, and has no timer while nobody waits.
+// vigil looks now and then whether the clients of exchanges are still there: often
+// at first, when an upstream still works on what nobody may want, and less often
+// later. To be told by their contexts would cost each exchange more, and memory
+// for as long as it lasts. It is one timer for all, and none while nobody waits.
+// The zero value is ready.
 type vigil struct {
 	parts   [16]vigilPart
 	running atomic.Bool
+	rounds  uint // those so far; of the timer only
 }
 
-// vigilRound is how often those are looked for.
-const vigilRound = 20 * time.Millisecond
+// A client that leaves is missed after one or two vigilRounds in the first second
+// of its exchange, and within half a second later on.
+const (
+	vigilRound  = 20 * time.Millisecond
+	vigilYoung  = 50 // rounds in which all are looked at
+	vigilSeldom = 25 // rounds between two looks after that
+)
 
 // vigilPart is one of several, so that cores seldom share one.
 type vigilPart struct {
 	mu         sync.Mutex
-	fresh, old *fastExchange // guarded by mu; doubly linked lists
+	young, old *watched // guarded by mu; doubly linked lists
 	_          [40]byte
 }
 
-// watched is an exchange's place in a vigil.
+// watched is an exchange's place in a vigil. The zero value has none.
 type watched struct {
-	part       *vigilPart
-	ctx        context.Context
-	prev, next *fastExchange // guarded by part.mu
-	listed     bool          // guarded by part.mu
-	untie      func() bool   // guarded by part.mu; nil: it is not tied
+	part *vigilPart
+	ctx  context.Context
+	who  interface{ cancel() }
+
+	// guarded by part.mu
+	prev, next *watched
+	listed     bool
+	rounds     uint8
 }
 
-// watch has x canceled soon after ctx ends, until unwatch.
-func (v *vigil) watch(x *fastExchange, ctx context.Context) {
+// watch has who canceled if ctx ends before unwatch.
+func (v *vigil) watch(x *watched, ctx context.Context, who interface{ cancel() }) {
 	p := &v.parts[rand.Uint32()%uint32(len(v.parts))]
-	x.part, x.ctx = p, ctx
+	x.part, x.ctx, x.who = p, ctx, who
 	p.mu.Lock()
-	x.listed, x.next = true, p.fresh
-	if x.next != nil {
-		x.next.prev = x
-	}
-	p.fresh = x
+	x.enlistLocked(&p.young)
 	p.mu.Unlock()
 	v.run()
 }
 
-func (v *vigil) run() {
-	if !v.running.Load() && v.running.CompareAndSwap(false, true) {
-		time.AfterFunc(vigilRound, v.round)
+// unwatch ends it.
+func (x *watched) unwatch() {
+	if x.part == nil {
+		return
 	}
-}
-
-// unwatch must be called once.
-func (x *fastExchange) unwatch() {
-	p := x.part
-	p.mu.Lock()
+	x.part.mu.Lock()
+	defer x.part.mu.Unlock()
 	if x.listed {
 		x.unlistLocked()
 	}
-	untie := x.untie
-	p.mu.Unlock()
-	if untie != nil {
-		untie()
-	}
 }
 
-func (x *fastExchange) unlistLocked() {
+func (x *watched) enlistLocked(list **watched) {
+	x.listed, x.prev, x.next = true, nil, *list
+	if x.next != nil {
+		x.next.prev = x
+	}
+	*list = x
+}
+
+func (x *watched) unlistLocked() {
 	switch {
 	case x.prev != nil:
 		x.prev.next = x.next
-	case x.part.fresh == x:
-		x.part.fresh = x.next
+	case x.part.young == x:
+		x.part.young = x.next
 	default:
 		x.part.old = x.next
 	}
@@ -85,11 +91,18 @@ func (x *fastExchange) unlistLocked() {
 	x.prev, x.next, x.listed = nil, nil, false
 }
 
-// round ties those that were there a round ago already.
+func (v *vigil) run() {
+	if !v.running.Load() && v.running.CompareAndSwap(false, true) {
+		time.AfterFunc(vigilRound, v.round)
+	}
+}
+
+// round looks at those whose turn it is.
 func (v *vigil) round() {
+	v.rounds++
 	waiting := false
 	for i := range v.parts {
-		waiting = v.parts[i].round() || waiting
+		waiting = v.parts[i].round(v.rounds%vigilSeldom == 0) || waiting
 	}
 	if waiting {
 		time.AfterFunc(vigilRound, v.round)
@@ -104,19 +117,36 @@ func (v *vigil) round() {
 	}
 }
 
-func (p *vigilPart) round() (waiting bool) {
+func (p *vigilPart) round(all bool) (waiting bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for x := p.old; x != nil; x = p.old {
-		x.unlistLocked()
-		x.untie = context.AfterFunc(x.ctx, x.cancel)
+	var next *watched
+	for x := p.young; x != nil; x = next {
+		next = x.next
+		if x.rounds++; x.lookLocked() && x.rounds >= vigilYoung {
+			x.unlistLocked()
+			x.enlistLocked(&p.old)
+		}
 	}
-	p.old, p.fresh = p.fresh, nil
-	return p.old != nil
+	for x := p.old; x != nil && all; x = next {
+		next = x.next
+		x.lookLocked()
+	}
+	return p.young != nil || p.old != nil
+}
+
+// lookLocked reports whether the client is there.
+func (x *watched) lookLocked() bool {
+	if x.ctx.Err() == nil {
+		return true
+	}
+	x.unlistLocked()
+	x.who.cancel()
+	return false
 }
 
 func (p *vigilPart) waits() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.fresh != nil
+	return p.young != nil || p.old != nil
 }

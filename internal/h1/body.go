@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 )
 
 // Read reads content, without its framing. io.EOF, which may come together with
@@ -41,6 +42,22 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return n, c.bodyBroken(err)
 	}
 	return n, nil
+}
+
+// Await waits until there is something to Read, be it an error. It returns false,
+// at once, where a connection cannot be waited for in that way: one with a layer.
+func (c *Conn) Await() bool {
+	if c.raw == nil || c.layered != nil {
+		return false
+	}
+	if !c.ahead() && c.in.err == nil && !c.in.done {
+		_ = c.raw.Read(func(fd uintptr) bool { // its errors are Read's too
+			var b [1]byte
+			_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			return err != syscall.EAGAIN && err != syscall.EINTR
+		})
+	}
+	return true
 }
 
 // bodyBroken ends the reading, unless a deadline did, which may be set anew.
