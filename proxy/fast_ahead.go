@@ -64,7 +64,12 @@ func (g *ahead) want(from *switcher.Pool, n int) int {
 			open += g.forwarder.t.poolFor(target).Stats().Open
 		}
 	}
-	return min(max((open+n-1)/max(n, 1), 1), aheadMost)
+	return aheadShare(open, n)
+}
+
+func aheadShare(open, upstreams int) int {
+	upstreams = max(upstreams, 1)
+	return min(max((open+upstreams-1)/upstreams, 1), aheadMost)
 }
 
 func healthy(p *switcher.Pool) (list []*switcher.Endpoint) {
