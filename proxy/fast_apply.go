@@ -173,6 +173,9 @@ func dialTLS(t *http.Transport) func(ctx context.Context, network, address strin
 			return nil, err
 		}
 		config := t.TLSClientConfig.Clone()
+		if config == nil { // the settings are all defaults
+			config = new(tls.Config)
+		}
 		config.NextProtos = nil
 		if host, _, err := net.SplitHostPort(address); err == nil && config.ServerName == "" {
 			config.ServerName = host
