@@ -221,6 +221,7 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func TestTheFastForwarderIsChosenWhereItCanDoWhatTheTransportIsSetTo(t *testing.T) {
+	h := newHouse(t)
 	for _, c := range []struct{ options, refused string }{
 		{"", ""},
 		{"transport http {\n\tversions 1.1 2\n\tkeepalive 10s\n\tresponse_header_timeout 5s\n}", ""},
@@ -234,7 +235,6 @@ func TestTheFastForwarderIsChosenWhereItCanDoWhatTheTransportIsSetTo(t *testing.
 		{"transport http {\n\ttls\n\tversions 1.1\n\ttls_server_name {http.request.host}\n}", "placeholder"},
 		{"transport fastcgi", "it is not http"},
 	} {
-		h := newHouse(t)
 		try := func(which string) error { return h.try(h.caddyfile(in(c.options+"\n"+which), "")) }
 		must(t, try(""))
 		must(t, try("forwarder transport"))
