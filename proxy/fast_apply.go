@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -76,8 +77,12 @@ func (s *Service) loadForwarder(ctx caddy.Context) (Forwarder, error) {
 	if s.TransportRaw == nil {
 		s.TransportRaw = caddyconfig.JSONModuleObject(reverseproxy.HTTPTransport{KeepAlive: &reverseproxy.KeepAlive{MaxIdleConnsPerHost: idleKept}}, "protocol", "http", nil)
 	}
+	var declared struct { // what loading a module takes out of it
+		NetworkProxy json.RawMessage `json:"network_proxy"`
+	}
+	unread := json.Unmarshal(s.TransportRaw, &declared)
 	module, err := ctx.LoadModule(s, "TransportRaw")
-	if err != nil {
+	if err = errors.Join(err, unread); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	options := forwardOptions{Retired: ctx.Done()}
@@ -87,7 +92,7 @@ func (s *Service) loadForwarder(ctx caddy.Context) (Forwarder, error) {
 	}
 	why := "it is not http"
 	if isHTTP {
-		why = notFast(transport, httpproxy.FromEnvironment())
+		why = notFast(transport, declared.NetworkProxy != nil, httpproxy.FromEnvironment())
 	}
 	switch {
 	case s.Forwarder.By == forwardTransport || s.Forwarder.By == forwardAuto && why != "":
@@ -114,7 +119,7 @@ func adjust(t *reverseproxy.HTTPTransport) {
 
 // notFast says why a provisioned transport is not for the fast forwarder; empty: it
 // is.
-func notFast(t *reverseproxy.HTTPTransport, environment *httpproxy.Config) string {
+func notFast(t *reverseproxy.HTTPTransport, proxied bool, environment *httpproxy.Config) string {
 	proxies := environment.HTTPProxy
 	if t.TLS != nil {
 		proxies = environment.HTTPSProxy
@@ -128,7 +133,7 @@ func notFast(t *reverseproxy.HTTPTransport, environment *httpproxy.Config) strin
 		return "a tls_server_name with a placeholder"
 	case t.ProxyProtocol != "":
 		return "proxy_protocol"
-	case len(t.NetworkProxyRaw) > 0 || t.ForwardProxyURL != "":
+	case proxied || t.ForwardProxyURL != "":
 		return "a proxy for outgoing connections"
 	case proxies != "":
 		return "HTTP_PROXY or HTTPS_PROXY in the environment"
