@@ -19,12 +19,12 @@ import (
 type strictBackend struct {
 	address string
 	early   func(target string) bool // which are answered before their bodies are read
-	closed  chan struct{}            // of connections that had the latest answer
 
 	all   sync.WaitGroup
 	mu    sync.Mutex
 	heard []heardRequest    // guarded by mu
 	says  map[string]string // guarded by mu; by target, instead of an answer
+	ended map[string]bool   // guarded by mu; by target: the connection that it came over has
 	last  net.Conn          // guarded by mu; which had the latest answer
 }
 
@@ -45,7 +45,7 @@ const shut = "\x00SHUT"
 
 func newStrictBackend(t *testing.T) *strictBackend {
 	t.Helper()
-	b := &strictBackend{says: make(map[string]string), early: func(string) bool { return false }, closed: make(chan struct{}, 1024)}
+	b := &strictBackend{says: make(map[string]string), early: func(string) bool { return false }, ended: make(map[string]bool)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	b.address = l.Addr().String()
@@ -66,12 +66,16 @@ func newStrictBackend(t *testing.T) *strictBackend {
 }
 
 func (b *strictBackend) serve(c net.Conn) {
-	br := bufio.NewReader(c)
-	for {
+	var targets []string
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, target := range targets {
+			b.ended[target] = true
+		}
+	}()
+	for br := bufio.NewReader(c); ; {
 		if _, err := br.Peek(1); err != nil {
-			if b.lastWas(c) {
-				b.closed <- struct{}{}
-			}
 			return
 		}
 		r, err := b.hear(br, c)
@@ -81,6 +85,7 @@ func (b *strictBackend) serve(c net.Conn) {
 		case errors.As(err, new(flawed)):
 			r.flaw = err.Error()
 		}
+		targets = append(targets, r.target)
 		b.mu.Lock()
 		b.heard = append(b.heard, r)
 		b.mu.Unlock()
@@ -90,10 +95,11 @@ func (b *strictBackend) serve(c net.Conn) {
 	}
 }
 
-func (b *strictBackend) lastWas(c net.Conn) bool {
+// left reports whether the connection that a target came over has ended.
+func (b *strictBackend) left(target string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.last == c
+	return b.ended[target]
 }
 
 // answer answers, and reports whether the connection goes on.

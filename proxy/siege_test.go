@@ -44,15 +44,16 @@ func (f *fastForTests) Cleanup() error {
 // siege is an edge with a strictBackend behind it.
 type siege struct {
 	*house
-	backend *strictBackend
-	targets []string // that the backend may be asked for
+	forwarder string
+	backend   *strictBackend
+	targets   []string // that the backend may be asked for
 }
 
 // besiege runs a test on both forwarders.
 func besiege(t *testing.T, test func(t *testing.T, s *siege)) {
 	for name, option := range forwarderOptions {
 		t.Run(name, func(t *testing.T) {
-			s := &siege{house: newHouse(t), backend: newStrictBackend(t)}
+			s := &siege{forwarder: name, house: newHouse(t), backend: newStrictBackend(t)}
 			s.secure = true
 			s.load(pair("app", s.backend.address, s.backend.address, option), "blue_green app")
 			s.healthy("app")
