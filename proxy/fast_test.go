@@ -7,7 +7,7 @@ import (
 	"github.com/greenroom-proxy/greenroom/internal/h1"
 )
 
-func fastForwarderOf(t *testing.T) *transportForwarder {
+func fastForwarderOf(t *testing.T) *fastForwarder {
 	t.Helper()
 	tr := &fastTransport{
 		dial:     transport(t, nil).Transport.DialContext,
@@ -15,7 +15,7 @@ func fastForwarderOf(t *testing.T) *transportForwarder {
 		pool:     h1.Config{},
 	}
 	t.Cleanup(tr.CloseIdleConnections)
-	fw, err := newTransportForwarder(tr, forwardOptions{})
+	fw, err := newFastForwarder(tr, forwardOptions{})
 	must(t, err)
 	return fw
 }

@@ -160,6 +160,16 @@ func (b *requestBody) rewind() (io.ReadCloser, error) {
 	return b, nil
 }
 
+// settle waits for a Read of an HTTP/1 body that is failing: the server has ended the
+// request's context because of it, and the Read is about to say why. That takes
+// no time, unless somebody else has ended the context.
+func (b *requestBody) settle() {
+	impatience := time.AfterFunc(watchEvery, func() { b.stop(errBodyReleased) })
+	defer impatience.Stop()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+}
+
 // release takes the body back: when it returns, src is not being read, nor
 // will be. touched: another attempt cannot send the body whole. err is what
 // src failed with by itself.

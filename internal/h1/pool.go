@@ -107,11 +107,7 @@ func (p *Pool) next(now time.Time) (*Conn, *waiter, error) {
 	if p.closed {
 		return nil, nil, ErrPoolClosed
 	}
-	if last := len(p.idle) - 1; last >= 0 {
-		c := p.idle[last]
-		p.idle[last] = nil
-		p.idle = p.idle[:last]
-		c.lent = true
+	if c := p.takeLocked(); c != nil {
 		return c, nil, nil
 	}
 	if p.config.MaxOpen == 0 || p.open < p.config.MaxOpen {
@@ -121,6 +117,19 @@ func (p *Pool) next(now time.Time) (*Conn, *waiter, error) {
 	w := &waiter{make(chan grant, 1)}
 	p.waiters = append(p.waiters, w)
 	return nil, w, nil
+}
+
+// takeLocked takes the idle connection that was used last.
+func (p *Pool) takeLocked() *Conn {
+	last := len(p.idle) - 1
+	if last < 0 {
+		return nil
+	}
+	c := p.idle[last]
+	p.idle[last] = nil
+	p.idle = p.idle[:last]
+	c.lent = true
+	return c
 }
 
 func (p *Pool) await(ctx context.Context, w *waiter) (*Conn, error) {

@@ -81,6 +81,42 @@ func (p *Pool) Sweep(now time.Time) {
 	p.idle = kept
 }
 
+// Idle hands out a connection that nobody uses, until Put, as Get does; nil: there
+// is none. It neither dials nor waits.
+func (p *Pool) Idle(now time.Time) *Conn {
+	for {
+		p.mu.Lock()
+		c := p.takeLocked()
+		p.mu.Unlock()
+		if c == nil || p.fit(c, now) {
+			return c
+		}
+	}
+}
+
+// CloseIdle ends the connections that nobody uses. The pool goes on.
+func (p *Pool) CloseIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closeIdleLocked()
+}
+
+func (p *Pool) closeIdleLocked() {
+	for _, c := range p.idle {
+		p.endLocked(c)
+	}
+	clear(p.idle)
+	p.idle = p.idle[:0]
+}
+
+// CloseUnused is Close if there is no connection, and reports whether.
+func (p *Pool) CloseUnused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = p.closed || p.open == 0
+	return p.closed
+}
+
 // Close ends the idle connections, and has Get fail. Those that are out are
 // closed by Put.
 func (p *Pool) Close() {
@@ -90,10 +126,7 @@ func (p *Pool) Close() {
 	for len(p.waiters) > 0 {
 		p.grantLocked(grant{err: ErrPoolClosed})
 	}
-	for _, c := range p.idle {
-		p.endLocked(c)
-	}
-	p.idle = nil
+	p.closeIdleLocked()
 }
 
 // Stats returns the counts so far.
