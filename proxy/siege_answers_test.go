@@ -112,7 +112,7 @@ func (s *siege) provoke(t *testing.T, c hostileAnswer, target string) {
 	conn, br := dialRaw(t, s.http)
 	defer conn.Close()
 	marker := "\r\nGET TARGET/marker HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n"
-	if c.more && s.forwarder == "transport" {
+	if c.more && s.forwarder == forwardTransport {
 		marker = "Connection: close\r\n\r\n" // see settled
 	}
 	send(t, conn, s.fill(method+" TARGET HTTP/1.1\r\nHost: HOST\r\n"+marker, target))
@@ -149,7 +149,7 @@ func (s *siege) provoke(t *testing.T, c hostileAnswer, target string) {
 // has run, who asks next gets this for an answer. The fast forwarder looks first.
 func (s *siege) settled(t *testing.T, target string) {
 	t.Helper()
-	if s.forwarder == "transport" {
+	if s.forwarder == forwardTransport {
 		until(t, "the connection of "+target+" is closed", func() bool { return s.backend.left(target) })
 	}
 }

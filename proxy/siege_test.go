@@ -10,36 +10,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
-
-// forwarderOptions choose a forwarder for a service.
-var forwarderOptions = map[string]string{"transport": "transport http", "fast": "transport fast_for_tests"}
-
-// fastForTests lets a service have the fast transport.
-type fastForTests struct{ fastTransport }
-
-func init() { caddy.RegisterModule(new(fastForTests)) }
-
-func (*fastForTests) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.reverse_proxy.transport.fast_for_tests", New: func() caddy.Module { return new(fastForTests) }}
-}
-
-func (f *fastForTests) UnmarshalCaddyfile(*caddyfile.Dispenser) error { return nil }
-
-func (f *fastForTests) Provision(caddy.Context) error {
-	f.dial = new(net.Dialer).DialContext
-	f.patience = fastPatience{Continue: time.Second}
-	return nil
-}
-
-func (f *fastForTests) Cleanup() error {
-	f.CloseIdleConnections()
-	return nil
-}
 
 // siege is an edge with a strictBackend behind it.
 type siege struct {
@@ -51,11 +24,11 @@ type siege struct {
 
 // besiege runs a test on both forwarders.
 func besiege(t *testing.T, test func(t *testing.T, s *siege)) {
-	for name, option := range forwarderOptions {
+	for _, name := range []string{forwardTransport, forwardFast} {
 		t.Run(name, func(t *testing.T) {
 			s := &siege{forwarder: name, house: newHouse(t), backend: newStrictBackend(t)}
 			s.secure = true
-			s.load(pair("app", s.backend.address, s.backend.address, option), "blue_green app")
+			s.load(pair("app", s.backend.address, s.backend.address, "forwarder "+name), "blue_green app")
 			s.healthy("app")
 			s.certified()
 			test(t, s)
