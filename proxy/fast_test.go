@@ -7,7 +7,7 @@ import (
 	"github.com/greenroom-proxy/greenroom/internal/h1"
 )
 
-func fastForwarderOf(t *testing.T) *fastForwarder {
+func fastForwarderOf(t testing.TB) *fastForwarder {
 	t.Helper()
 	tr := &fastTransport{
 		dial:     transport(t, nil).Transport.DialContext,

@@ -160,7 +160,7 @@ func plainLine(br *bufio.Reader) (string, error) {
 	return s, nil
 }
 
-// fieldLines reads fields up to and with the empty line.
+// fieldLines reads fields up to and with the empty line, by their names in lower case.
 func fieldLines(br *bufio.Reader) (map[string][]string, error) {
 	all := make(map[string][]string)
 	for {
@@ -172,7 +172,7 @@ func fieldLines(br *bufio.Reader) (map[string][]string, error) {
 		if !ok || !isToken(name) {
 			return nil, flawed(fmt.Sprintf("a bad field %q", s))
 		}
-		name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+		name = strings.ToLower(name)
 		all[name] = append(all[name], strings.Trim(value, " \t"))
 	}
 }
@@ -192,6 +192,11 @@ func (b *strictBackend) hear(br *bufio.Reader, c net.Conn) (r heardRequest, err 
 	if err != nil {
 		return r, err
 	}
+	for name, values := range all {
+		if as := strings.ReplaceAll(name, "_", "-"); as != name { // as CGI has it
+			all[as] = append(all[as], values...)
+		}
+	}
 	coding, lengths := all["transfer-encoding"], all["content-length"]
 	switch {
 	case len(all["host"]) != 1:
@@ -207,7 +212,7 @@ func (b *strictBackend) hear(br *bufio.Reader, c net.Conn) (r heardRequest, err 
 	}
 	r.framed = len(coding)+len(lengths) > 0
 	if len(coding) == 1 {
-		r.body, err = chunkedBody(br)
+		r.body, _, err = chunkedBody(br)
 		return r, err
 	}
 	if len(lengths) == 0 {
@@ -227,26 +232,26 @@ func (b *strictBackend) hear(br *bufio.Reader, c net.Conn) (r heardRequest, err 
 	return r, err
 }
 
-func chunkedBody(br *bufio.Reader) (body string, err error) {
+func chunkedBody(br *bufio.Reader) (body string, trailer map[string][]string, err error) {
 	for {
 		s, err := plainLine(br)
 		if err != nil {
-			return body, err
+			return body, nil, err
 		}
 		n, err := strconv.ParseUint(s, 16, 31)
 		if err != nil {
-			return body, flawed(fmt.Sprintf("a chunk's size %q", s))
+			return body, nil, flawed(fmt.Sprintf("a chunk's size %q", s))
 		}
 		if n == 0 {
-			_, err = fieldLines(br)
-			return body, err
+			trailer, err = fieldLines(br)
+			return body, trailer, err
 		}
 		chunk, err := io.ReadAll(io.LimitReader(br, int64(n)))
 		if body += string(chunk); err != nil || uint64(len(chunk)) < n {
-			return body, io.ErrUnexpectedEOF
+			return body, nil, io.ErrUnexpectedEOF
 		}
 		if s, err := plainLine(br); err != nil || s != "" {
-			return body, flawed(fmt.Sprintf("%q, %v behind a chunk", s, err))
+			return body, nil, flawed(fmt.Sprintf("%q, %v behind a chunk", s, err))
 		}
 	}
 }
