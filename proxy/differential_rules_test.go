@@ -75,7 +75,7 @@ func answeredBy(name string, m *message, said string, head bool) {
 		delete(m.fields, "alt-svc")
 		delete(m.fields, "http2-settings")
 		// It has the server guess what kind of content this is.
-		if !strings.Contains(strings.ToLower(said), "\ncontent-type:") {
+		if m.line != "400 Bad Request" && !strings.Contains(strings.ToLower(said), "\ncontent-type:") {
 			delete(m.fields, "content-type")
 		}
 	}
