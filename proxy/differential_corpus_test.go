@@ -54,6 +54,11 @@ func plainRequest(raw string) string {
 func (c *contest) compare(t testing.TB, request, answer string, odd bool) {
 	t.Helper()
 	want := c.run(t, reference, request, answer)
+	for n := 0; n < 10 && !odd && want.refused(); n++ {
+		// It cuts a response that comes while its transport has yet to see the end
+		// of a request's body, which net/http's server has closed by then.
+		want = c.run(t, reference, request, answer)
+	}
 	got := make(map[string]exchanged)
 	for _, name := range []string{forwardTransport, forwardFast} {
 		e := c.run(t, name, request, answer)

@@ -70,6 +70,14 @@ func answeredBy(name string, m *message, said string, head bool) {
 	if head {
 		delete(m.fields, "trailer")
 	}
+	// That a body is empty may be said by a length, a chunk, or the connection's
+	// end: as the upstream has said by when the head is sent.
+	if m.framing != "none" && m.body == "" && len(m.trailer) == 0 {
+		m.framing = "empty"
+		delete(m.fields, "content-length")
+		delete(m.fields, "transfer-encoding")
+		delete(m.fields, "connection")
+	}
 	if name == reference {
 		// It leads clients past the proxy.
 		delete(m.fields, "alt-svc")

@@ -140,6 +140,8 @@ func listen(name string, conn net.Conn, answer string, saw chan<- [2]string) boo
 func hearAnswer(name string, conn net.Conn, request, said string) string {
 	method, _, _ := strings.Cut(request, " ")
 	br := bufio.NewReader(conn)
+	line, _, _ := strings.Cut(request, "\r\n")
+	old := strings.HasSuffix(line, " HTTP/1.0")
 	var all strings.Builder
 	for {
 		var status int
@@ -162,7 +164,7 @@ func hearAnswer(name string, conn net.Conn, request, said string) string {
 			fmt.Fprintf(&all, "%s (cut)", m.line)
 			return all.String()
 		case status == http.StatusContinue: // the upstream's, or the server's own
-		case status < 200 && strings.HasPrefix(request, method+" / HTTP/1.0"):
+		case status < 200 && old:
 			// httputil says it to a client that knows of none (RFC 9110 §15.2).
 			if name != reference {
 				all.WriteString(m.String())
