@@ -100,6 +100,12 @@ func hostileStreams() (all []hostileStream) {
 	for _, name := range []string{":path", ":method", ":scheme"} {
 		add(stopped, "hello", asked(map[string]string{name: "-"}))
 	}
+	addFields(add)
+	return all
+}
+
+// addFields adds what fields may not be, or may not say.
+func addFields(add func(want, body string, fields [][2]string, trailer ...[2]string)) {
 	for _, f := range [][2]string{
 		{"transfer-encoding", "chunked"}, {"transfer-encoding", "identity"}, {"connection", "close"}, {"connection", "content-length"}, {"keep-alive", "5"}, {"proxy-connection", "close"}, {"upgrade", "h2c"},
 		{"Transfer-Encoding", "chunked"}, {"X-Upper", "x"}, {"x y", "x"}, {"x:", "x"}, {":x", "x"}, {"", "x"}, {" transfer-encoding", "chunked"}, {"transfer-encoding ", "chunked"}, {"content-length:", "0"}, {"\u00e9", "x"},
@@ -121,7 +127,6 @@ func hostileStreams() (all []hostileStream) {
 	for _, name := range []string{":path", "content-length", "transfer-encoding", "host", "connection", "Upper", "x y", "x\r\n"} {
 		add(open, "hello", asked(nil, [2]string{"trailer", "x, " + name}), [2]string{name, "/smuggled"})
 	}
-	return all
 }
 
 // throwStream sends a request on a connection of its own, with a marker request
