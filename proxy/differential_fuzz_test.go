@@ -109,7 +109,7 @@ func (d *dice) request() string {
 	fmt.Fprintf(&b, "%s %s HTTP/1.%s\r\nHost: site.example\r\n", method, target, minor)
 	d.fields(&b, []string{
 		"", "X-A", "x-b", "Connection", "TE", "Via", "Accept-Encoding", "User-Agent", "Cookie", "Range", "Keep-Alive", "Proxy-Authorization", "X-Forwarded-For", "Forwarded", "X-Real-IP", "X_Real_IP",
-		"Content-Type", "Date", "Idempotency-Key", "Max-Forwards", "Authorization", "Early-Data", "Alt-Svc", "Trailer", "Proxy-Connection", "If-None-Match", "Transfer_Encoding",
+		"Content-Type", "Date", "Idempotency-Key", "Max-Forwards", "Authorization", "Early-Data", "Alt-Svc", "Proxy-Connection", "If-None-Match", "Transfer_Encoding",
 	})
 	if minor == "0" { // which knows no chunks
 		body := d.text(40, valueBytes)
