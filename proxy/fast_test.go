@@ -20,7 +20,7 @@ import (
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
-func fastForwarderOf(t *testing.T, edit ...func(*reverseproxy.HTTPTransport)) *fastForwarder {
+func fastForwarderOf(t testing.TB, edit ...func(*reverseproxy.HTTPTransport)) *fastForwarder {
 	t.Helper()
 	provisioned := transport(t, func(tr *reverseproxy.HTTPTransport) {
 		for _, e := range edit {

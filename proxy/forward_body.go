@@ -56,6 +56,11 @@ type requestBody struct {
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.size > 0 && b.count == b.size {
+		// The upstream may have answered already, and net/http's server closed
+		// src for that; its transport asks once more whether this is the end.
+		return 0, io.EOF
+	}
 	if stopped := b.stopped.Load(); stopped != nil {
 		return 0, *stopped
 	}

@@ -221,10 +221,13 @@ func (c *Conn) finalHead(status, minor int, h http.Header) (Response, error) {
 		return Response{}, err
 	}
 	res := Response{Status: status, Header: h, Length: f.length}
-	if f.kind == bodyChunked {
-		var what string
-		if res.Announced, what = announced(h["Trailer"], c.limits.Fields); what != "" {
+	if len(h["Transfer-Encoding"]) > 0 {
+		names, what := announced(h["Trailer"], c.limits.Fields)
+		if what != "" {
 			return Response{}, c.refuse(flaw{what: what, at: -1}, StageHead)
+		}
+		if f.kind == bodyChunked {
+			res.Announced = names
 		}
 	}
 	c.in.headed, c.in.frame = true, f

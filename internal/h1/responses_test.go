@@ -38,6 +38,7 @@ var responses = [][3]string{
 	{"HEAD with a length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "200 "},
 	{"HEAD without a length", "HTTP/1.1 200 OK\r\n\r\n", "200 "},
 	{"HEAD with chunks announced", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "200 "},
+	{"HEAD with chunks, and a length announced behind them", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Content-Length\r\n\r\n", "! framing in Trailer"},
 	{"HEAD with content", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "200 ; close"},
 	{"HEAD with both", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "! both"},
 	{"HEAD with a bad length", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "! bad Content-Length"},
