@@ -6,8 +6,8 @@
 #              services watched;
 #              bench-streams: memory per idle stream beside stock Caddy and HAProxy, which must be installed;
 #              bench-media: GB/s and CPU seconds per GB beside nginx, which must be installed, and stock Caddy
-# make tools   get what the tests run besides: real servers of Consul and S3 (built once, in minutes), and the players of
-#              the browser tests
+# make tools   get what the tests run besides: real servers of Consul and S3 (built once, in minutes), h2spec, and the
+#              players of the browser tests
 GO ?= go
 TOOL = $(GO) tool -modfile=internal/tools/go.mod
 PLAYERS = internal/player/browser
@@ -26,6 +26,7 @@ test: tools
 tools: $(PLAYERS)/node_modules/.package-lock.json
 	cd internal/tools/s3 && $(GO) tool -n versitygw >/dev/null
 	cd internal/tools/consul && $(GO) tool -n consul >/dev/null
+	cd internal/tools/h2spec && $(GO) tool -n h2spec >/dev/null
 
 $(PLAYERS)/node_modules/.package-lock.json: $(PLAYERS)/package-lock.json
 	cd $(PLAYERS) && npm ci

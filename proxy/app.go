@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,10 +12,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	_ "github.com/greenroom-proxy/greenroom/internal/h2connect" // before net/http is initialized
 	"github.com/greenroom-proxy/greenroom/internal/spool"
@@ -169,30 +166,13 @@ func (app *App) edge(ctx caddy.Context, name string, s *Service) (*edge, error) 
 	return e, err
 }
 
-func (s *Service) loadForwarder(ctx caddy.Context) (Forwarder, error) {
-	if s.TransportRaw == nil {
-		s.TransportRaw = caddyconfig.JSONModuleObject(reverseproxy.HTTPTransport{}, "protocol", "http", nil)
+// switcherConfig is what the switcher goes by, with the gate that the forwarder has.
+func (e *edge) switcherConfig() switcher.Config {
+	c := e.config.switcherConfig()
+	if fast, ok := e.forwarder.(*fastForwarder); ok {
+		c.Gates = append(c.Gates, &ahead{forwarder: fast, service: e.service, n: e.config.Forwarder.Ahead})
 	}
-	transport, err := ctx.LoadModule(s, "TransportRaw")
-	if err != nil {
-		return nil, fmt.Errorf("transport: %w", err)
-	}
-	if t, ok := transport.(*reverseproxy.HTTPTransport); ok {
-		adjust(t)
-	}
-	return newTransportForwarder(transport.(http.RoundTripper), forwardOptions{Retired: ctx.Done()})
-}
-
-// adjust replaces two defaults of Caddy's transport that do not suit an edge
-// for media: it would ask for gzip where the client did not, and send a body
-// without waiting for the 100 Continue that the client waits for.
-func adjust(t *reverseproxy.HTTPTransport) {
-	if t.Compression == nil {
-		t.Transport.DisableCompression = true
-	}
-	if t.ExpectContinueTimeout == 0 {
-		t.Transport.ExpectContinueTimeout = time.Second
-	}
+	return c
 }
 
 // prepare makes what can still fail when the config starts.

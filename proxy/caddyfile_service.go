@@ -50,6 +50,10 @@ import (
 //		color_header <name>
 //		allow_ambiguous_paths
 //		transport <module> …
+//		forwarder auto|fast|transport {
+//			max_age <duration>
+//			ahead <connections>
+//		}
 //	}
 func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 	s.Retry = new(Retry)
@@ -90,6 +94,7 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		"eject":                 s.readEject,
 		"color_header":          block.Text(&s.ColorHeader),
 		"allow_ambiguous_paths": block.On(&s.AllowAmbiguousPaths),
+		"forwarder":             s.readForwarder,
 	}.Read(d, "health", "drain_deadline")
 	if err != nil {
 		return err

@@ -108,6 +108,10 @@ type Service struct {
 	// module. Default: http, with HTTP/1.1 in plaintext.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 
+	// By what requests are sent. Default: Greenroom's own forwarder where it
+	// can do what the transport is set to.
+	Forwarder *Forwarding `json:"forwarder,omitempty"`
+
 	ramp    switcher.Ramp
 	balance switcher.Balance
 	active  switcher.Color
@@ -167,7 +171,11 @@ func (s *Service) prepare() (err error) {
 	if s.Replay == nil {
 		s.Replay = new(Replay)
 	}
+	if s.Forwarder == nil {
+		s.Forwarder = new(Forwarding)
+	}
 	return errors.Join(
+		s.Forwarder.prepare(),
 		s.Resume.prepare(),
 		s.Replay.prepare(),
 		fieldName("color_header", s.ColorHeader),

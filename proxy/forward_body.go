@@ -56,6 +56,11 @@ type requestBody struct {
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.size > 0 && b.count == b.size {
+		// The upstream may have answered already, and net/http's server closed
+		// src for that; its transport asks once more whether this is the end.
+		return 0, io.EOF
+	}
 	if stopped := b.stopped.Load(); stopped != nil {
 		return 0, *stopped
 	}
@@ -158,6 +163,16 @@ func (b *requestBody) rewind() (io.ReadCloser, error) {
 	}
 	b.closed.Store(false)
 	return b, nil
+}
+
+// settle waits for a Read of an HTTP/1 body that is failing: the server has ended the
+// request's context because of it, and the Read is about to say why. That takes
+// no time, unless somebody else has ended the context.
+func (b *requestBody) settle() {
+	impatience := time.AfterFunc(watchEvery, func() { b.stop(errBodyReleased) })
+	defer impatience.Stop()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 }
 
 // release takes the body back: when it returns, src is not being read, nor

@@ -22,12 +22,12 @@ const abandonedBodyGrace = time.Second
 
 // failed makes an AttemptError of an err that came before any response head.
 func (a *attempt) failed(err error) error {
+	cause := a.cause() // before the body is taken back: an HTTP/1 server takes that for the client's end
 	touched, bodyErr := a.takeBack(true)
 	e := &AttemptError{Stage: a.stageOf(err), BodyRead: touched, BodyEmpty: a.bodyEmpty(), Timeout: isTimeout(err)}
 	// An HTTP/1 server ends the context of a request whose body it cannot
 	// read: a body that was stopped or stalled says why, the context not.
 	stalled := errors.Is(bodyErr, os.ErrDeadlineExceeded)
-	cause := context.Cause(a.out.Context())
 	switch {
 	case a.body != nil && a.body.stoppedBy(errUpstreamGone):
 		e.Timeout = false
@@ -82,7 +82,7 @@ func isTimeout(err error) bool {
 
 // aborted makes the error for a response that cannot be relayed to its end.
 func (a *attempt) aborted(what string, err error) error {
-	if cause := context.Cause(a.out.Context()); cause != nil {
+	if cause := a.cause(); cause != nil {
 		err = cause
 	}
 	return fmt.Errorf("%w: upstream %s: %s: %w", ErrAborted, a.x.Upstream, what, err)
@@ -95,6 +95,9 @@ func (a *attempt) aborted(what string, err error) error {
 func (a *attempt) takeBack(unheaded bool) (touched bool, err error) {
 	if a.body == nil {
 		return false, nil
+	}
+	if a.r.ProtoMajor == 1 && a.r.Context().Err() != nil {
+		a.body.settle()
 	}
 	touched, err = a.body.release()
 	if u := a.x.Upload; u != nil && unheaded {

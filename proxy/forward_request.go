@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/greenroom-proxy/greenroom/internal/h1"
 )
 
 // request builds the outgoing request. It shares values, but no map, with r.
@@ -103,11 +105,14 @@ func (a *attempt) requestHeader() http.Header {
 	if _, ok := out["User-Agent"]; !ok {
 		out["User-Agent"] = nil // or the transport invents one
 	}
-	if a.r.TLS != nil && !a.r.TLS.HandshakeComplete {
-		out["Early-Data"] = []string{"1"} // RFC 8470 §5.1
+	var fields [8]h1.Field
+	own := a.ownFields(fields[:0])
+	for _, f := range own {
+		delete(out, f.Name)
 	}
-	setForwarded(out, a.r, trustedProxy(a.r))
-	out["Via"] = append(slices.Clip(out["Via"]), a.f.via.of(a.r))
+	for _, f := range own {
+		out[f.Name] = append(out[f.Name], f.Value)
+	}
 	if a.ws != wsNone {
 		setWebSocketHeader(out, a.ws)
 	}
@@ -187,25 +192,54 @@ func claimsOrigin(field string) bool {
 	return ok && (rest == "" || rest[0] == '-')
 }
 
-// setForwarded writes X-Forwarded-For, -Proto and -Host. What a trusted proxy
-// said before is in out, and is kept: the chain grows by the peer's address.
-func setForwarded(out http.Header, r *http.Request, trusted bool) {
+// ownFields adds the fields that we set ourselves to list, instead of the client's
+// of these names. What a trusted proxy said before us is kept in them: X-Forwarded-For
+// grows by the peer's address, and Via by our name.
+func (a *attempt) ownFields(list []h1.Field) []h1.Field {
+	r := a.r
+	trusted := trustedProxy(r)
 	if peer := peerIP(r.RemoteAddr); peer != "" {
-		if prior := strings.Join(out["X-Forwarded-For"], ", "); prior != "" {
-			peer = prior + ", " + peer
+		if trusted {
+			if prior := strings.Join(a.endToEndValues("X-Forwarded-For"), ", "); prior != "" {
+				peer = prior + ", " + peer
+			}
 		}
-		out["X-Forwarded-For"] = []string{peer}
+		list = append(list, h1.Field{Name: "X-Forwarded-For", Value: peer})
 	}
-	if !trusted || out.Get("X-Forwarded-Proto") == "" {
+	if !trusted || first(a.endToEndValues("X-Forwarded-Proto")) == "" {
 		proto := "http"
 		if r.TLS != nil {
 			proto = "https"
 		}
-		out["X-Forwarded-Proto"] = []string{proto}
+		list = append(list, h1.Field{Name: "X-Forwarded-Proto", Value: proto})
 	}
-	if !trusted || out.Get("X-Forwarded-Host") == "" {
-		out["X-Forwarded-Host"] = []string{r.Host}
+	if !trusted || first(a.endToEndValues("X-Forwarded-Host")) == "" {
+		list = append(list, h1.Field{Name: "X-Forwarded-Host", Value: r.Host})
 	}
+	if r.TLS != nil && !r.TLS.HandshakeComplete {
+		list = append(list, h1.Field{Name: "Early-Data", Value: "1"}) // RFC 8470 §5.1
+	}
+	for _, prior := range a.endToEndValues("Via") {
+		list = append(list, h1.Field{Name: "Via", Value: prior})
+	}
+	return append(list, h1.Field{Name: "Via", Value: a.f.via.of(r)})
+}
+
+// endToEndValues are the client's values of a field that is not hop-by-hop, unless
+// its Connection says that it is.
+func (a *attempt) endToEndValues(field string) []string {
+	values := a.r.Header[field]
+	if values != nil && slices.Contains(connectionFields(a.r.Header), field) {
+		return nil
+	}
+	return values
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
 }
 
 // peerIP is the IP of a RemoteAddr, without zone; "" when there is none, as

@@ -31,7 +31,7 @@ func (a *attempt) relay(res *http.Response) error {
 		// A stream both ways: a client that only listens may be silent.
 		defer liftReadTimeout(a.r.Context())()
 	}
-	readErr, writeErr := a.copyBody(res, bye, a.x.Leak.response(a.r, res))
+	readErr, writeErr := a.copyBody(res, kind, bye, a.x.Leak.response(a.r, res))
 	// Before Close: over HTTP/2 that waits for the transport's reading of the
 	// request's body to end, and a slow client would decide when.
 	_, _ = a.takeBack(false)
@@ -52,15 +52,20 @@ func (a *attempt) relay(res *http.Response) error {
 		_ = a.rc.Flush() // what did come belongs to the client
 		return a.aborted("reading the response", readErr)
 	}
+	a.writeTrailer(res.Trailer, announced)
+	return nil
+}
+
+// writeTrailer has the server send what came behind the body.
+func (a *attempt) writeTrailer(trailer http.Header, announced []string) {
 	h := a.w.Header()
-	delete(res.Trailer, a.x.Own)
-	for k, vv := range res.Trailer {
+	delete(trailer, a.x.Own)
+	for k, vv := range trailer {
 		if !slices.Contains(announced, k) {
 			k = http.TrailerPrefix + k
 		}
 		h[k] = vv
 	}
-	return nil
 }
 
 // writeHead writes status and fields, and returns the trailers it announced.
@@ -90,47 +95,84 @@ func (a *attempt) writeHead(res *http.Response) (announced []string) {
 }
 
 // copyBody copies until the body ends, and tells the side that failed.
-func (a *attempt) copyBody(res *http.Response, bye *farewell, media *leakCount) (readErr, writeErr error) {
+func (a *attempt) copyBody(res *http.Response, kind switcher.StreamKind, bye *farewell, media *leakCount) (readErr, writeErr error) {
 	if res.Body == http.NoBody {
 		return nil, nil
 	}
-	flush := res.ContentLength < 0 || isEventStream(res.Header)
-	if flush {
+	c := copying{attempt: a, body: res.Body, bye: bye, media: media, flushes: res.ContentLength < 0 || kind == switcher.StreamSSE}
+	defer c.buffers.giveBack()
+	if c.flushes {
+		res.Header = nil // it may be long until the end, and all has been said
 		if err := a.flush(); err != nil {
 			return nil, err
 		}
+		c.patient, _ = res.Body.(interface{ await() bool })
+	} else if bye == nil && res.ContentLength >= spliceLeast {
+		c.moves = newSplicer(a.w, a.r)
 	}
-	var buffers loan
-	defer buffers.giveBack()
-	if !isEventStream(res.Header) {
-		buffers.borrow() // or the first write of what is short would be split
+	if kind != switcher.StreamSSE {
+		c.buffers.borrow() // or the first write of what is short would be split
 	}
-	for !bye.awaits() {
-		buf := buffers.buffer()
-		n, err := res.Body.Read(buf)
-		if n > 0 {
-			n = bye.passed(buf[:n])
-			a.x.Sent(n)
-			media.passed(n)
-			if _, werr := a.w.Write(buf[:n]); werr != nil {
-				return nil, werr
-			}
-		}
-		if err == io.EOF {
-			bye.finish()
-			return nil, nil
-		}
-		if err != nil {
-			return err, nil
-		}
-		if flush && n > 0 {
-			if err := a.flush(); err != nil {
-				return nil, err
-			}
-			buffers.passed(n) // what is not flushed is no stream, and does not wait for long
+	for more := true; more && !bye.awaits(); {
+		more, readErr, writeErr = c.next()
+	}
+	return readErr, writeErr
+}
+
+// copying is a body on its way to the client.
+type copying struct {
+	*attempt
+	body    io.Reader
+	bye     *farewell
+	media   *leakCount
+	flushes bool                      // each piece goes out at once
+	patient interface{ await() bool } // body, where it can be waited for without a buffer; else nil
+	moves   splicer
+	buffers loan
+	full    bool // the last Read filled its buffer
+}
+
+// next passes on what comes next, and reports whether there may be more.
+func (c *copying) next() (more bool, readErr, writeErr error) {
+	if err := c.splice(&c.moves, c.body, c.media); err != nil {
+		return false, nil, err
+	}
+	buf := c.buffer()
+	n, err := c.body.Read(buf)
+	c.full = n == len(buf)
+	if n > 0 {
+		n = c.bye.passed(buf[:n])
+		c.x.Sent(n)
+		c.media.passed(n)
+		if _, err := c.w.Write(buf[:n]); err != nil {
+			return false, nil, err
 		}
 	}
-	return nil, nil
+	if err == io.EOF {
+		c.bye.finish()
+		return false, nil, nil
+	}
+	if err != nil {
+		return false, err, nil
+	}
+	if c.flushes && n > 0 {
+		if err := c.flush(); err != nil {
+			return false, nil, err
+		}
+		c.buffers.passed(n) // what is not flushed is no stream, and does not wait for long
+	}
+	return true, nil, nil
+}
+
+// buffer is for the next Read. A stream that is silent holds none, or a small one.
+func (c *copying) buffer() []byte {
+	if c.patient != nil && !c.full {
+		c.buffers.giveBack()
+		if c.patient.await() {
+			c.buffers.borrow()
+		}
+	}
+	return c.buffers.buffer()
 }
 
 // flush ignores only that a writer cannot flush at all.

@@ -14,7 +14,7 @@ func (a *attempt) goOn(res *http.Response) resume.Reason {
 	if a.x.Onward == nil || res.ContentLength < resume.MinLength {
 		return resume.ReasonSmall
 	}
-	plan, reason := resume.Start(a.out, res, a.x.Onward.Rules)
+	plan, reason := resume.Start(a.outgoing(), res, a.x.Onward.Rules)
 	if reason != "" {
 		return reason
 	}
@@ -44,7 +44,7 @@ func (a *attempt) continuation(plan resume.Plan) resume.Next {
 			return nil, err
 		}
 		tc := a.f.transportContext(ctx, a, to)
-		out := a.out.WithContext(tc)
+		out := a.outgoing().WithContext(tc)
 		u := *out.URL
 		u.Host = tc.urlHost(to)
 		out.URL, out.Header = &u, out.Header.Clone()

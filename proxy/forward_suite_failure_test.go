@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 var failureTests = map[string]func(*testing.T, Forwarder){
@@ -180,18 +182,22 @@ func testCutAfter(t *testing.T, fw Forwarder) {
 }
 
 func testCutBlocked(t *testing.T, fw Forwarder) {
-	stuck := make(chan struct{})
+	stuck := make(chan struct{}, 1)
 	f := newFront(t, fw, rawUpstream(t, func(c net.Conn, br *bufio.Reader) {
 		readHead(br)
 		send(t, c, "HTTP/1.1 200 OK\r\n\r\n")
-		block := make([]byte, 1<<20)
-		for range 64 { // more than all buffers between here and the client
-			if _, err := c.Write(block); err != nil {
+		block := make([]byte, 64<<10)
+		for { // until all buffers between here and the client are full
+			_ = c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+			_, err := c.Write(block)
+			switch {
+			case errors.Is(err, os.ErrDeadlineExceeded):
+				select {
+				case stuck <- struct{}{}:
+				default:
+				}
+			case err != nil:
 				return
-			}
-			select {
-			case stuck <- struct{}{}:
-			default:
 			}
 		}
 	})).start(t, frontH1)

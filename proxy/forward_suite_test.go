@@ -193,7 +193,7 @@ func send(t *testing.T, w io.Writer, s string) {
 	must(t, err)
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

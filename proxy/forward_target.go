@@ -13,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/greenroom-proxy/greenroom/internal/h1"
 )
 
 // The names under which Caddy's transports look things up; reverseproxy does
@@ -26,7 +28,8 @@ const (
 // target is an upstream's address, parsed.
 type target struct {
 	info  reverseproxy.DialInfo
-	boxed any // info, so that a context's Value need not allocate
+	boxed any                     // info, so that a context's Value need not allocate
+	pool  atomic.Pointer[h1.Pool] // of a fastForwarder; nil: not looked up yet
 }
 
 func parseTarget(upstream string) (*target, error) {
@@ -50,8 +53,8 @@ func parseTarget(upstream string) (*target, error) {
 
 // targetCache remembers parsed addresses. The zero value is empty.
 type targetCache struct {
-	m sync.Map // string to *target
-	n atomic.Int32
+	known atomic.Pointer[map[string]*target] // replaced whole
+	mu    sync.Mutex                         // held while it is
 }
 
 // maxTargets bounds the cache where addresses come and go, as in a pool that
@@ -59,18 +62,23 @@ type targetCache struct {
 const maxTargets = 1024
 
 func (c *targetCache) get(upstream string) (*target, error) {
-	if t, ok := c.m.Load(upstream); ok {
-		return t.(*target), nil
+	if known := c.known.Load(); known != nil {
+		if t, ok := (*known)[upstream]; ok {
+			return t, nil
+		}
 	}
 	t, err := parseTarget(upstream)
 	if err != nil {
 		return nil, err
 	}
-	if c.n.Add(1) > maxTargets {
-		c.m.Clear()
-		c.n.Store(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := map[string]*target{}
+	if known := c.known.Load(); known != nil && len(*known) < maxTargets {
+		maps.Copy(next, *known)
 	}
-	c.m.Store(upstream, t)
+	next[upstream] = t
+	c.known.Store(&next)
 	return t, nil
 }
 

@@ -76,8 +76,11 @@ func (f *transportForwarder) Forward(w http.ResponseWriter, r *http.Request, x *
 	a := f.begin(w, r, x, to)
 	defer f.closeIdle()
 	defer a.end()
+	return a.answer(f.rt.RoundTrip(a.out))
+}
 
-	res, err := f.rt.RoundTrip(a.out)
+// answer passes on what the upstream has answered, if it has.
+func (a *attempt) answer(res *http.Response, err error) error {
 	if err != nil {
 		return a.failed(err)
 	}
@@ -101,8 +104,11 @@ func (f *transportForwarder) Forward(w http.ResponseWriter, r *http.Request, x *
 func (f *transportForwarder) closeIdle() {
 	select {
 	case <-f.retired:
-		if t, ok := f.rt.(*reverseproxy.HTTPTransport); ok {
-			t.Transport.CloseIdleConnections() // those too that become idle only now
+		switch t := f.rt.(type) { // those too that become idle only now
+		case *reverseproxy.HTTPTransport:
+			t.Transport.CloseIdleConnections()
+		case *fastTransport:
+			t.CloseIdleConnections()
 		}
 	default:
 	}
@@ -115,13 +121,14 @@ type attempt struct {
 	rc   *http.ResponseController
 	r    *http.Request
 	x    *Exchange
-	out  *http.Request
+	out  *http.Request // nil while a light needs none: outgoing
 	ws   webSocketKind
 	body *requestBody // nil: no body is sent
 
-	cancel context.CancelCauseFunc // of out's context
-	unlink func() bool             // unties that from r's context; nil: it is a child of r's
-	kept   bool                    // a tunnel has taken over: no cancel
+	light     *light                  // what stands for out's context; nil: nothing
+	cancelOut context.CancelCauseFunc // of out's context
+	unlink    func() bool             // unties that from r's context; nil: it is a child of r's
+	kept      bool                    // a tunnel has taken over: no cancel
 
 	connecting atomic.Bool // the transport is looking for a connection
 
@@ -152,7 +159,7 @@ func (f *transportForwarder) begin(w http.ResponseWriter, r *http.Request, x *Ex
 	if a.ws != wsNone {
 		a.unlink = context.AfterFunc(r.Context(), func() { cancel(context.Cause(r.Context())) })
 	}
-	a.cancel = cancel
+	a.cancelOut = cancel
 	x.Became(requestKind(r, a.ws == wsNone && hasBody(r)))
 	x.Expects(r.ContentLength)
 	tc := f.transportContext(ctx, a, to)
@@ -163,6 +170,23 @@ func (f *transportForwarder) begin(w http.ResponseWriter, r *http.Request, x *Ex
 	}), tc.urlHost(to))
 	x.OnCut(a.cut)
 	return a
+}
+
+// cancel ends the upstream's side because of cause.
+func (a *attempt) cancel(cause error) {
+	if a.light != nil {
+		a.light.cancel(cause)
+		return
+	}
+	a.cancelOut(cause)
+}
+
+// cause is why the attempt was ended; nil: it was not.
+func (a *attempt) cause() error {
+	if a.light != nil {
+		return a.light.cause()
+	}
+	return context.Cause(a.out.Context())
 }
 
 // end makes sure that nothing of the attempt reaches w after Forward returned.

@@ -21,7 +21,7 @@ import (
 )
 
 // transport provisions an HTTPTransport that edit has set up.
-func transport(t *testing.T, edit func(*reverseproxy.HTTPTransport)) *reverseproxy.HTTPTransport {
+func transport(t testing.TB, edit func(*reverseproxy.HTTPTransport)) *reverseproxy.HTTPTransport {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	t.Cleanup(cancel)
@@ -34,7 +34,7 @@ func transport(t *testing.T, edit func(*reverseproxy.HTTPTransport)) *reversepro
 	return tr
 }
 
-func transportForwarderOf(t *testing.T, edit func(*reverseproxy.HTTPTransport)) *transportForwarder {
+func transportForwarderOf(t testing.TB, edit func(*reverseproxy.HTTPTransport)) *transportForwarder {
 	t.Helper()
 	fw, err := newTransportForwarder(transport(t, edit), forwardOptions{})
 	must(t, err)

@@ -157,6 +157,8 @@ func TestAfterAStopNothingOfTheMediaEdgeIsLeft(t *testing.T) {
 	must(t, os.WriteFile(keys, []byte("one "+mediaKey+"\n"), 0o600))
 	for i := range 5 {
 		must(t, h.serveMedia(fmt.Sprintf("name n%d\norigin %s {\n\tcheck / {\n\t\tinterval 1s\n\t}\n}", i, origin)))
+		// A connection that was dialed and never used stays with the config before.
+		http.DefaultClient.CloseIdleConnections()
 		equal(t, "status", h.get("/media/1.m4s").status, http.StatusOK)
 		must(t, h.serveMedia("redirect https://cdn.example.com {\n\tsign akamai "+keys+"\n}"))
 	}

@@ -11,7 +11,7 @@ import (
 var (
 	errAmbiguousPath = errors.New("ambiguous path: encoded slash, backslash, percent sign or NUL, overlong UTF-8, or dot or empty segments")
 	errNoPath        = errors.New("a request target without a path")
-	errMethod        = errors.New("CONNECT without a websocket, and TRACE, are not proxied")
+	errMethod        = errors.New("CONNECT without a websocket, TRACE and PRI are not proxied")
 )
 
 // checkTarget refuses what a matcher here and an upstream there could read
@@ -19,7 +19,7 @@ var (
 // the other.
 func checkTarget(r *http.Request, allowAmbiguous bool) error {
 	switch r.Method {
-	case http.MethodTrace:
+	case http.MethodTrace, "PRI": // HTTP/2's preface, which net/http gives to handlers (RFC 9113 §3.4)
 		return errMethod
 	case http.MethodConnect:
 		if r.ProtoMajor < 2 || r.Header.Get(":protocol") != "websocket" && r.Proto != "websocket" {

@@ -66,6 +66,8 @@ func TestMethodsAndFormsThatAreNotProxied(t *testing.T) {
 		{"GET http:b HTTP/1.1", errNoPath},
 		{"GET http:b/../c HTTP/1.1", errNoPath},
 		{"TRACE / HTTP/1.1", errMethod},
+		{"PRI * HTTP/2.0", errMethod},
+		{"PRI / HTTP/1.1", errMethod},
 		{"CONNECT a:443 HTTP/1.1", errMethod},
 		{"CONNECT /a HTTP/1.1", errMethod},
 		{"BREW / HTTP/1.1", nil},

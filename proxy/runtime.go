@@ -201,7 +201,7 @@ func (rt *runtime) reconcile() error {
 	}
 	configs := make(map[string]switcher.Config, len(services))
 	for name, e := range services {
-		configs[name] = e.config.switcherConfig()
+		configs[name] = e.switcherConfig()
 	}
 	if len(rt.apps) > 0 {
 		rt.beginOn(ctx, rt.apps[len(rt.apps)-1].fleet, configs)

@@ -104,6 +104,18 @@ func (b *Body) Read(p []byte) (int, error) {
 	}
 }
 
+// Source is the upstream's body that is being read, for its reader to take bytes
+// from in another way, but not the last one: that is Read's. nil: Read is next.
+func (b *Body) Source() io.Reader {
+	if b.closed.Load() || b.err != nil || b.failed != nil {
+		return nil
+	}
+	return b.src
+}
+
+// Took says that the reader has taken n bytes from Source.
+func (b *Body) Took(n int64) error { return b.transfer.Advance(n) }
+
 // seeEnd reads on after n bytes, the last announced, and returns how many came
 // after all.
 func (b *Body) seeEnd(n int) (int, error) {

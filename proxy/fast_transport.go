@@ -1,0 +1,225 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/greenroom-proxy/greenroom/internal/h1"
+)
+
+// fastTransport sends requests over connections of our own codec, HTTP/1.1 only.
+// To a transportForwarder it is a transport like others; unlike net/http's it
+// costs a request no goroutine without a body, holds no byte of a body back, and
+// uses no connection again on which an upstream said more than its answer.
+type fastTransport struct {
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	patience fastPatience
+	pool     h1.Config // of each; but for Dial
+	vigil    vigil
+
+	mu      sync.Mutex
+	pools   map[string]*h1.Pool // guarded by mu; by the upstream, in Caddy's form
+	sweeper *time.Timer         // guarded by mu; nil: there are no pools
+}
+
+// fastPatience bounds waiting. Zero: no bound.
+type fastPatience struct {
+	Head     time.Duration // for the response's head, when the request was sent
+	Continue time.Duration // for leave to send a body; 0: it is sent at once
+}
+
+// RoundTrip implements http.RoundTripper. Where to dial is in the request's
+// context, as for Caddy's transports.
+func (t *fastTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	upstream, network, address := r.URL.Host, "tcp", r.URL.Host
+	if info, ok := reverseproxy.GetDialInfo(r.Context()); ok {
+		upstream, network, address = info.Upstream.Dial, info.Network, info.Address
+	}
+	for {
+		res, again, err := t.try(t.poolOf(upstream, network, address), r)
+		if !again {
+			return res, err
+		}
+		if r.Body == nil {
+			continue
+		}
+		if r.GetBody == nil {
+			return nil, err
+		}
+		body, unread := r.GetBody()
+		if unread != nil {
+			return nil, err
+		}
+		copied := *r
+		copied.Body = body
+		r = &copied
+	}
+}
+
+// try is one exchange. again: it failed on a connection that had been idle, as
+// it does on one that the upstream was closing.
+func (t *fastTransport) try(pool *h1.Pool, r *http.Request) (res *http.Response, again bool, err error) {
+	ctx := r.Context()
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.GetConn != nil {
+		trace.GetConn(r.URL.Host)
+	}
+	c, idled, err := pool.Get(ctx, time.Now())
+	if err != nil {
+		closeBody(r)
+		return nil, errors.Is(err, h1.ErrPoolClosed), err
+	}
+	if trace != nil && trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{Conn: c.NetConn(), Reused: idled})
+	}
+	s := &fastSending{r: r}
+	s.begin(pool, c)
+	s.untie = context.AfterFunc(ctx, s.cancel)
+	head, err := s.exchange(t.patience)
+	if err == nil {
+		res, err = s.response(r, head)
+	}
+	if err == nil {
+		return res, false, nil
+	}
+	s.fail()
+	again = idled && ctx.Err() == nil && repeatable(r.Method, err)
+	if again && s.sent != nil {
+		<-s.sent // or it would go on reading what is to be sent again
+	}
+	if broken := s.broken.Load(); broken != nil {
+		err = *broken
+	}
+	return nil, again, err
+}
+
+// repeatable reports whether a request that failed on a connection that had been
+// idle was, most likely, not seen, and does no harm if it was.
+func repeatable(method string, err error) bool {
+	failed, ok := errors.AsType[*h1.Error](err)
+	return ok && (failed.Stage == h1.StageSending || failed.Stage == h1.StageWaiting) &&
+		(failed.Kind == h1.KindEOF || failed.Kind == h1.KindReset) && slices.Contains(idempotent, method)
+}
+
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+}
+
+// fastSending is an exchange of an http.Request, with its body.
+type fastSending struct {
+	fastExchange
+	r      *http.Request
+	sent   chan struct{}         // closed when the body is read no more; nil: it is not read at all
+	broken atomic.Pointer[error] // why the body could not be sent, if that was not the upstream's fault
+}
+
+// exchange sends the request, and waits for the head of the response.
+func (s *fastSending) exchange(p fastPatience) (h1.Response, error) {
+	q := s.request(p.Continue > 0)
+	if err := s.c.WriteHead(&q); err != nil {
+		if failed, ok := errors.AsType[*h1.Error](err); ok && failed.Stage == h1.StageRefused {
+			closeBody(s.r)
+			return h1.Response{}, err
+		}
+		// An answer may have come all the same.
+	}
+	proceed := true
+	if q.Expect {
+		_ = s.c.SetReadDeadline(time.Now().Add(p.Continue))
+		var err error
+		if proceed, err = s.c.AwaitContinue(s.interim); err != nil {
+			closeBody(s.r)
+			return h1.Response{}, err
+		}
+		_ = s.c.SetReadDeadline(time.Time{})
+	}
+	if q.Length != 0 && proceed {
+		s.sides.Add(1)
+		s.sent = make(chan struct{})
+		go s.send()
+		p.Head = 0 // a body may take its time
+	} else {
+		closeBody(s.r)
+	}
+	return s.head(p.Head, s.interim)
+}
+
+func (s *fastSending) request(expects bool) h1.Request {
+	r := s.r
+	q := h1.Request{
+		Method: r.Method,
+		Target: r.URL.RequestURI(),
+		Host:   cmp.Or(r.Host, r.URL.Host),
+		Header: r.Header,
+	}
+	if httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") {
+		q.Upgrade = r.Header.Get("Upgrade")
+	}
+	if r.Body == nil || r.Body == http.NoBody || q.Upgrade != "" {
+		return q
+	}
+	q.Length = r.ContentLength
+	if q.Length == 0 {
+		q.Length = -1
+	}
+	q.Expect = expects && httpguts.HeaderValuesContainsToken(r.Header["Expect"], "100-continue")
+	if q.Length < 0 {
+		for name := range r.Trailer {
+			q.Trailers = append(q.Trailers, name)
+		}
+	}
+	return q
+}
+
+func (s *fastSending) interim(status int, h http.Header) error {
+	if trace := httptrace.ContextClientTrace(s.r.Context()); trace != nil && trace.Got1xxResponse != nil {
+		return trace.Got1xxResponse(status, textproto.MIMEHeader(h))
+	}
+	return nil
+}
+
+// send sends the body. It goes on while the response is read.
+func (s *fastSending) send() {
+	defer close(s.sent)
+	defer s.leave()
+	defer closeBody(s.r)
+	var buffers loan
+	defer buffers.giveBack()
+	if err := s.c.Flush(); err != nil { // or an upstream would wait for a client that does
+		return
+	}
+	for {
+		buf := buffers.buffer()
+		n, err := s.r.Body.Read(buf)
+		if n > 0 {
+			buffers.passed(n)
+			if _, werr := s.c.Write(buf[:n]); werr != nil {
+				return // the response, if there is one, says more
+			}
+		}
+		if err == io.EOF {
+			_ = s.c.End(s.r.Trailer)
+			return
+		}
+		if err != nil {
+			s.broken.CompareAndSwap(nil, &err)
+			s.cancel()
+			return
+		}
+	}
+}
