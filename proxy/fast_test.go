@@ -137,6 +137,26 @@ func TestAPoolThatNobodyUsesIsForgottenAndMadeAnew(t *testing.T) {
 	equal(t, "body", readAll(t, get(t, f, "/").Body), "ok") // whose target still knows the old one
 }
 
+func TestAWriterThatPanicsLeavesNoConnectionOut(t *testing.T) {
+	addr, _ := spliced(t, 100_000) // more than is read at a time, less than is spliced
+	fw := fastForwarderOf(t)
+	f := newFront(t, fw, addr)
+	f.start(t, frontH1)
+	inner := f.server.Config.Handler
+	f.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner.ServeHTTP(panicking{w}, r)
+	})
+	if res, err := http.Get("http://" + f.addr()); err == nil {
+		res.Body.Close()
+		t.Errorf("answered %d", res.StatusCode)
+	}
+	until(t, "no connection is out", func() bool { return fw.t.poolOf(addr, "tcp", addr).Stats().Open == 0 })
+}
+
+type panicking struct{ http.ResponseWriter }
+
+func (panicking) Write([]byte) (int, error) { panic(http.ErrAbortHandler) }
+
 // spliced serves a body of n random bytes, and returns its hash.
 func spliced(t *testing.T, n int) (addr string, sum [32]byte) {
 	body := make([]byte, n)

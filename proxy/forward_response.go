@@ -12,6 +12,7 @@ import (
 
 // relay passes on a final response.
 func (a *attempt) relay(res *http.Response) error {
+	defer res.Body.Close() // if a writer around ours panics
 	a.enter(phaseRelaying)
 	if a.x.Upload != nil {
 		a.x.Upload.settle()
