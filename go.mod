@@ -3,6 +3,7 @@ module github.com/greenroom-proxy/greenroom
 go 1.26.8
 
 require (
+	github.com/Eyevinn/hls-m3u8 v0.6.0
 	github.com/aws/aws-sdk-go-v2 v1.47.6
 	github.com/aws/aws-sdk-go-v2/feature/cloudfront/sign v1.9.16
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.7
