@@ -201,6 +201,13 @@ func (app *App) prepare(log *slog.Logger) (err error) {
 		if e.source, err = e.pools.Source(app.sourceContext(log, e)); err != nil {
 			return fmt.Errorf("service %q: pools: %w", name, err)
 		}
+		if of := e.config.gates.context; of.wantsConsul {
+			client, err := app.loadConsul(log)
+			if err != nil {
+				return fmt.Errorf("service %q: gates: %w", name, err)
+			}
+			of.consul.Store(client)
+		}
 		e.outcomes()
 	}
 	return app.prepareFleet(log)
