@@ -40,7 +40,7 @@ type HTTPGate struct {
 // Request is how to ask a server by its URL.
 type Request struct {
 	// The URL, http or https, without a user or a password. Its query is not
-	// shown in reasons. Required.
+	// shown in reasons. HTTP_PROXY and the like count. Required.
 	URL string `json:"url,omitempty"`
 
 	// Header fields with a secret: the value is or ends with a placeholder such

@@ -18,8 +18,9 @@ import (
 const (
 	MaxPaths = 16 // of one gate
 
-	maxUpstreams = 32 // of the target that are watched: the first healthy ones
-	atOnce       = 8  // looks at a time
+	maxUpstreams = 32              // of the target that are watched: the first healthy ones
+	atOnce       = 8               // looks at a time
+	lookFor      = 4 * time.Second // at one stream of one upstream
 	leastEvery   = 250 * time.Millisecond
 	mostEvery    = 2 * time.Second
 )
@@ -211,6 +212,8 @@ func (g *Gate) look(ctx context.Context, watched []*watch, now time.Time, sample
 		places <- struct{}{}
 		looking.Go(func() {
 			defer func() { <-places }()
+			ctx, cancel := context.WithTimeout(ctx, lookFor)
+			defer cancel()
 			l := hls.Looker{Path: w.path, Upstreams: g.Upstreams}
 			look := l.Look(ctx, w.address, now, samples && !w.onAir)
 			if n := len(w.looks); n > 0 && w.looks[n-1].At.Equal(now) {
