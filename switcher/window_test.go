@@ -150,3 +150,25 @@ func TestARefusedCutoverLeavesTheWindowOfTheOneBefore(t *testing.T) {
 		b.window(switcher.WindowClosed)
 	})
 }
+
+func TestWorkThatASupersededDrainLeftKeepsTheWindowOpen(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		v := new(valve)
+		v.say(switcher.Pass, "")
+		config := withWindow(time.Minute)
+		config.Gates = []switcher.Gate{v}
+		b := newBed(t, config, "app")
+		release := b.work("app", 0, 1)
+		_, err := b.cutover(green, "", "app")
+		b.must(err)
+		v.say(switcher.Refuse, "no")
+		_, err = b.cutover(blue, "", "app") // takes the drain's place, and does not happen
+		b.is(err, switcher.ErrRefused)
+		pass(time.Hour)
+		b.at("app", switcher.Steady, 100)
+		b.window(switcher.WindowOpen, "1 in-flight on blue")
+		release()
+		pass(time.Second)
+		b.window(switcher.WindowClosed)
+	})
+}
