@@ -126,9 +126,11 @@ func TestAServerThatDoesNotAgreeRefusesACutoverAndFreezesARamp(t *testing.T) {
 	}
 
 	b.no.Store(nil)
-	e.cli("cutover", "app", "--to", "green", "--ramp", "10:300ms", "--no-wait").wants(t, 0)
+	e.cli("cutover", "app", "--to", "green", "--ramp", "10:hold", "--no-wait").wants(t, 0)
+	e.until("the ramp has begun", func() bool { return e.view().Split.Green == 10 })
 	b.no.Store(new("p99 has doubled"))
-	e.until("the ramp is frozen", func() bool { c := e.view().Cutover; return c != nil && c.Held != nil })
+	e.cli("resume", "app", "--no-wait").wants(t, 0)
+	e.until("the ramp is frozen", func() bool { c := e.view().Cutover; return c.Held != nil && c.Held.By == "greenroom" })
 	e.cli("status", "app").wants(t, 0, "p99 has doubled; frozen")
 	if v := e.view(); v.Split.Green != 10 {
 		t.Errorf("frozen at %s", v.Split)
