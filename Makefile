@@ -1,7 +1,9 @@
 # make build   the binary, as ./greenroom
 # make test    all tests
 # make check   format, vet, staticcheck, import rules, tests with the race detector
-# make bench   benchmarks of the hot path; bench-consul: from a key in Consul to the first answer, 1,000 services watched;
+# make bench   forwarding and flips beside stock Caddy, and HAProxy and nginx, which must be installed;
+#              bench-parts: benchmarks of the hot path; bench-consul: from a key in Consul to the first answer, 1,000
+#              services watched;
 #              bench-streams: memory per idle stream beside stock Caddy and HAProxy, which must be installed;
 #              bench-media: GB/s and CPU seconds per GB beside nginx, which must be installed, and stock Caddy
 # make tools   get what the tests run besides: real servers of Consul and S3 (built once, in minutes), and the players of
@@ -10,7 +12,7 @@ GO ?= go
 TOOL = $(GO) tool -modfile=internal/tools/go.mod
 PLAYERS = internal/player/browser
 
-.PHONY: build test check lint race bench bench-consul bench-streams bench-media tools
+.PHONY: build test check lint race bench bench-parts bench-consul bench-streams bench-media tools
 
 build:
 	$(GO) build -trimpath -o greenroom .
@@ -43,7 +45,12 @@ race: tools
 	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v switcher/consul)
 	$(GO) test -race -timeout 30m ./switcher/consul/...
 
+# -rounds and -for how long (by default about 8 minutes in all), -only and -workloads
+# what, -json, -svg and -profiles where to put more than the table.
 bench:
+	cd internal/bench && $(GO) run ./forward $(ARGS)
+
+bench-parts:
 	$(GO) test -run '^$$' -bench . -benchmem ./switcher/ ./proxy/
 
 bench-consul: tools

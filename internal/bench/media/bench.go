@@ -16,26 +16,26 @@ import (
 type bench struct {
 	options
 	dir          string
-	origin, load *actor
+	origin, load *rig.Actor
 	upstream     string
 }
 
 func newBench(o options, dir string) (*bench, error) {
 	b := &bench{options: o, dir: dir}
 	var err error
-	if b.origin, err = cast("origin"); err != nil {
+	if b.origin, err = rig.Cast("origin"); err != nil {
 		return nil, err
 	}
-	if b.load, err = cast("load"); err != nil {
-		return nil, errors.Join(err, b.origin.leave())
+	if b.load, err = rig.Cast("load"); err != nil {
+		return nil, errors.Join(err, b.origin.Leave())
 	}
-	if err := b.origin.tell.Decode(&b.upstream); err != nil {
+	if err := b.origin.Hear(&b.upstream); err != nil {
 		return nil, errors.Join(fmt.Errorf("the origin has not started: %w", err), b.close())
 	}
 	return b, nil
 }
 
-func (b *bench) close() error { return errors.Join(b.load.leave(), b.origin.leave()) }
+func (b *bench) close() error { return errors.Join(b.load.Leave(), b.origin.Leave()) }
 
 // measure goes through all rounds.
 func (b *bench) measure(ctx context.Context, servers []server, loads []workload, r *report) error {
@@ -94,16 +94,16 @@ func (b *bench) warm(ctx context.Context, s server, w workload, process *rig.Pro
 // send carries out a plan, and counts what the origin is asked meanwhile.
 func (b *bench) send(p plan) (d delivered, asked counts, err error) {
 	var before, after counts
-	if err = b.origin.call(struct{}{}, &before); err != nil {
+	if err = b.origin.Call(struct{}{}, &before); err != nil {
 		return d, asked, fmt.Errorf("asking the origin: %w", err)
 	}
-	if err = b.load.call(p, &d); err != nil {
+	if err = b.load.Call(p, &d); err != nil {
 		return d, asked, fmt.Errorf("asking the load: %w", err)
 	}
 	if d.Error != "" {
 		return d, asked, errors.New(d.Error)
 	}
-	err = b.origin.call(struct{}{}, &after)
+	err = b.origin.Call(struct{}{}, &after)
 	return d, after.since(before), err
 }
 

@@ -2,13 +2,11 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -166,12 +164,15 @@ func (c *client) get(r request) error {
 	if _, err := c.Write(append(c.out, "\r\n"...)); err != nil {
 		return err
 	}
-	status, length, err := readHead(c.in)
+	head, err := rig.ReadHead(c.in)
 	if err != nil {
 		return err
 	}
-	if status != want || length != r.Length {
-		return fmt.Errorf("the status is %d and Content-Length %d, want %d and %d", status, length, want, r.Length)
+	if head.Length < 0 {
+		return errors.New("an answer without a Content-Length")
+	}
+	if head.Status != want || head.Length != r.Length {
+		return fmt.Errorf("the status is %d and Content-Length %d, want %d and %d", head.Status, head.Length, want, r.Length)
 	}
 	c.Requests++
 	return c.read(r)
@@ -200,39 +201,4 @@ func (c *client) read(r request) error {
 		}
 	}
 	return nil
-}
-
-// readHead reads a head that must have a Content-Length.
-func readHead(in *bufio.Reader) (status int, length int64, err error) {
-	length = -1
-	line, err := in.ReadSlice('\n')
-	if err != nil {
-		return 0, 0, err
-	}
-	if len(line) < len("HTTP/1.1 200") || string(line[:9]) != "HTTP/1.1 " {
-		return 0, 0, fmt.Errorf("%q is no HTTP/1.1", line)
-	}
-	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
-		return 0, 0, err
-	}
-	for {
-		line, err := in.ReadSlice('\n')
-		if err != nil {
-			return 0, 0, err
-		}
-		line = bytes.TrimRight(line, "\r\n")
-		if len(line) == 0 {
-			break
-		}
-		const field = "Content-Length:"
-		if len(line) > len(field) && bytes.EqualFold(line[:len(field)], []byte(field)) {
-			if length, err = strconv.ParseInt(string(bytes.TrimSpace(line[len(field):])), 10, 64); err != nil {
-				return 0, 0, err
-			}
-		}
-	}
-	if length < 0 {
-		return 0, 0, errors.New("an answer without a Content-Length")
-	}
-	return status, length, nil
 }

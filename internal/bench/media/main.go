@@ -21,16 +21,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/greenroom-proxy/greenroom/internal/bench/rig"
 )
+
+// roles are the processes beside the servers.
+var roles = map[string]rig.Role{"origin": serveOrigin, "load": serveLoad}
 
 // options are what the command line says.
 type options struct {
@@ -42,7 +44,7 @@ type options struct {
 }
 
 func main() {
-	play()
+	rig.Play(roles)
 	var o options
 	flag.IntVar(&o.connections, "n", 16, "connections, 1 to 1000")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is measured; what is reported is the median")
@@ -81,11 +83,11 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	servers, err = only(servers, o.servers, func(s server) string { return s.Name })
+	servers, err = rig.Only(servers, o.servers, func(s server) string { return s.Name })
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
-	loads, err := only(workloads(o.scale), o.loads, func(w workload) string { return w.name })
+	loads, err := rig.Only(workloads(o.scale), o.loads, func(w workload) string { return w.name })
 	if err != nil {
 		return fmt.Errorf("-workloads: %w", err)
 	}
@@ -109,31 +111,7 @@ func run(ctx context.Context, o options) error {
 	if o.asJSON == "" {
 		return nil
 	}
-	data, err := json.MarshalIndent(r, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(o.asJSON, append(data, '\n'), 0o644)
-}
-
-// only picks those that are named, with commas between; no names are all.
-func only[T any](all []T, names string, nameOf func(T) string) ([]T, error) {
-	if names == "" {
-		return all, nil
-	}
-	var picked []T
-	var known []string
-	for _, x := range all {
-		known = append(known, nameOf(x))
-	}
-	for _, name := range strings.Split(names, ",") {
-		i := slices.Index(known, name)
-		if i < 0 {
-			return nil, fmt.Errorf("there is no %q: there are %s", name, strings.Join(known, ", "))
-		}
-		picked = append(picked, all[i])
-	}
-	return picked, nil
+	return rig.WriteJSON(o.asJSON, r)
 }
 
 // workDir makes a directory, and says on what it lies.

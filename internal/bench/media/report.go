@@ -1,12 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/greenroom-proxy/greenroom/internal/bench/rig"
 )
 
 // reading is one server, one workload, one round.
@@ -62,27 +62,18 @@ type result struct {
 
 func newResult(s server, w workload, rounds []reading) result {
 	r := result{Server: s.Name, Version: s.Version, Workload: w.name, What: w.what, ByRequests: w.small, Rounds: rounds}
-	r.GBPerSecond = median(rounds, reading.gigabytesPerSecond)
-	r.CPUPerGB = median(rounds, reading.secondsPerGigabyte)
-	r.RequestsPerSecond = median(rounds, reading.requestsPerSecond)
-	r.CPUPer100k = median(rounds, reading.secondsPerHundredThousand)
-	r.PeakKiB = median(rounds, func(r reading) int64 { return r.PeakKiB })
-	r.KeptKiB = median(rounds, func(r reading) int64 { return r.KeptKiB })
+	r.GBPerSecond = rig.Median(rounds, reading.gigabytesPerSecond)
+	r.CPUPerGB = rig.Median(rounds, reading.secondsPerGigabyte)
+	r.RequestsPerSecond = rig.Median(rounds, reading.requestsPerSecond)
+	r.CPUPer100k = rig.Median(rounds, reading.secondsPerHundredThousand)
+	r.PeakKiB = rig.Median(rounds, func(r reading) int64 { return r.PeakKiB })
+	r.KeptKiB = rig.Median(rounds, func(r reading) int64 { return r.KeptKiB })
 	for _, one := range rounds {
 		r.Requests = max(r.Requests, one.Delivered.Requests)
 		r.Compared = max(r.Compared, one.Delivered.Compared)
 		r.Origin = counts{max(r.Origin.Requests, one.Origin.Requests), max(r.Origin.Bytes, one.Origin.Bytes)}
 	}
 	return r
-}
-
-func median[T cmp.Ordered](rounds []reading, of func(reading) T) T {
-	values := make([]T, 0, len(rounds))
-	for _, r := range rounds {
-		values = append(values, of(r))
-	}
-	slices.Sort(values)
-	return values[(len(values)-1)/2]
 }
 
 // rate and cost are what the workload counts by.
@@ -134,8 +125,8 @@ func (r *report) print(w io.Writer) error {
 			fmt.Fprintf(t, "\n%s: %s\nserver\t%s\trequests\tto the origin\tMB from it\tpeak RSS MiB\tfiles MiB\tversion\n", x.Workload, x.What, columns)
 		}
 		base := r.of("greenroom", x.Workload)
-		fmt.Fprintf(t, "%s\t%.*f\t%s\t%.3f\t%s\t%d\t%d\t%.0f\t%d\t%d\t%s\n", x.Server, decimals(x.ByRequests), x.rate(), ratio(x.rate(), base.rate()),
-			x.cost(), ratio(x.cost(), base.cost()), x.Requests, x.Origin.Requests, float64(x.Origin.Bytes)/1e6, x.PeakKiB>>10, x.KeptKiB>>10, x.Version)
+		fmt.Fprintf(t, "%s\t%.*f\t%s\t%.3f\t%s\t%d\t%d\t%.0f\t%d\t%d\t%s\n", x.Server, decimals(x.ByRequests), x.rate(), rig.Ratio(x.rate(), base.rate()),
+			x.cost(), rig.Ratio(x.cost(), base.cost()), x.Requests, x.Origin.Requests, float64(x.Origin.Bytes)/1e6, x.PeakKiB>>10, x.KeptKiB>>10, x.Version)
 	}
 	return t.Flush()
 }
@@ -145,11 +136,4 @@ func decimals(byRequests bool) int {
 		return 0
 	}
 	return 2
-}
-
-func ratio(a, b float64) string {
-	if b <= 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f", a/b)
 }

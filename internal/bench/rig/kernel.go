@@ -10,22 +10,33 @@ import (
 	"time"
 )
 
-// RSS is the resident memory of the process alone, in KiB.
-func (s *Process) RSS() (kib int64, err error) { return statusOf(s.PID(), "VmRSS") }
+// RSS is the resident memory of the process and its children added up, in KiB.
+// What they share counts for each.
+func (s *Process) RSS() (kib int64, err error) { return s.sum("status", "VmRSS") }
 
-// PeakRSS is the highest that the resident memory has been, of the process and
-// its children added up, in KiB. What they share counts for each.
-func (s *Process) PeakRSS() (kib int64, err error) {
+// PeakRSS is the highest that it has been of each.
+func (s *Process) PeakRSS() (kib int64, err error) { return s.sum("status", "VmHWM") }
+
+// PSS is the resident memory, too, but of what several processes share it counts
+// the share.
+func (s *Process) PSS() (kib int64, err error) { return s.sum("smaps_rollup", "Pss") }
+
+// sum adds up a size that a file in /proc/<pid> tells of each of the family.
+func (s *Process) sum(file, field string) (kib int64, err error) {
 	family, err := familyOf(s.PID())
 	if err != nil {
 		return 0, err
 	}
 	for _, member := range family {
-		peak, err := statusOf(member.pid, "VmHWM")
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", member.pid, file))
 		if err != nil {
 			return 0, err
 		}
-		kib += peak
+		size, err := parseSize(string(text), field)
+		if err != nil {
+			return 0, err
+		}
+		kib += size
 	}
 	return kib, nil
 }
@@ -45,23 +56,15 @@ func (s *Process) CPU() (time.Duration, error) {
 // tick is what /proc counts in: USER_HZ is 100 wherever Go runs on Linux.
 const tick = 10 * time.Millisecond
 
-func statusOf(pid int, field string) (kib int64, err error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	return parseStatus(string(status), field)
-}
-
-// parseStatus finds a size in a /proc/<pid>/status.
-func parseStatus(status, field string) (kib int64, err error) {
-	for line := range strings.Lines(status) {
+// parseSize finds a size in a /proc/<pid>/status or smaps_rollup.
+func parseSize(text, field string) (kib int64, err error) {
+	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, field+":"); ok {
 			_, err = fmt.Sscanf(strings.TrimSpace(rest), "%d kB", &kib)
 			return kib, err
 		}
 	}
-	return 0, fmt.Errorf("there is no %s in its status: it has ended", field)
+	return 0, fmt.Errorf("the kernel tells no %s of it: it has ended", field)
 }
 
 // member is what is read of a process: its time is its own and that of the

@@ -37,7 +37,7 @@ func (p *Program) Start(ctx context.Context, dir, upstream, probe string) (*Proc
 	if err != nil {
 		return nil, err
 	}
-	admin := filepath.Join(dir, "admin")
+	admin := AdminSocket(dir)
 	cmd, err := p.Command(dir, address, "unix/"+admin, upstream)
 	if err != nil {
 		return nil, err
@@ -149,6 +149,24 @@ func Until(ctx context.Context, what string, holds func() (bool, error)) error {
 		}
 	}
 }
+
+// AllowFiles raises the limit of open files for this process and those that it
+// starts; Go would give these the old one back if it had raised it by itself.
+func AllowFiles(need uint64) error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("the limit of open files: %w", err)
+	}
+	if limit.Max < need {
+		return fmt.Errorf("%d open files are needed and the hard limit is %d: raise it, or take fewer with -n", need, limit.Max)
+	}
+	limit.Cur = limit.Max
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+}
+
+// SpareFiles is for what else than connections has a file, and for HAProxy, which
+// counts with two for each connection.
+const SpareFiles = 600
 
 // freeAddress returns an address of loopback on which nobody listens.
 func freeAddress() (string, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // Program is a server that can be measured.
@@ -20,6 +21,9 @@ type Program struct {
 	Caddy   bool
 }
 
+// AdminSocket is where a Caddy that runs in dir has its admin API.
+func AdminSocket(dir string) string { return filepath.Join(dir, "admin") }
+
 // Find looks a program of one of Debian's packages up on PATH.
 func Find(name, pkg string) (string, error) {
 	path, err := exec.LookPath(name)
@@ -27,6 +31,57 @@ func Find(name, pkg string) (string, error) {
 		return "", fmt.Errorf("%s is not installed; Debian's package is %s: apt-get install %s (%w)", name, pkg, pkg, err)
 	}
 	return path, nil
+}
+
+// FindHAProxy looks HAProxy up, and asks for its version.
+func FindHAProxy(ctx context.Context) (path, version string, err error) {
+	if path, err = Find("haproxy", "haproxy"); err != nil {
+		return "", "", err
+	}
+	said, err := exec.CommandContext(ctx, path, "-v").Output()
+	if err != nil {
+		return "", "", fmt.Errorf("%s -v: %w", path, err)
+	}
+	return path, haproxyVersion(string(said)), nil
+}
+
+// haproxyVersion is the number in the first line of haproxy -v.
+func haproxyVersion(said string) string {
+	fields := strings.Fields(said)
+	if len(fields) < 3 {
+		return "unknown"
+	}
+	return fields[2]
+}
+
+// FindNginx looks nginx up, and asks for its version and with what it is built.
+func FindNginx(ctx context.Context) (path, version, built string, err error) {
+	if path, err = Find("nginx", "nginx-light"); err != nil {
+		return "", "", "", err
+	}
+	said, err := exec.CommandContext(ctx, path, "-V").CombinedOutput()
+	if err != nil {
+		return "", "", "", fmt.Errorf("%s -V: %w", path, err)
+	}
+	return path, nginxVersion(string(said)), string(said), nil
+}
+
+// nginxVersion is the number in what nginx -V says.
+func nginxVersion(said string) string {
+	_, rest, _ := strings.Cut(said, "nginx/")
+	fields := strings.Fields(rest)
+	if len(fields) == 0 {
+		return "unknown"
+	}
+	return fields[0]
+}
+
+// NginxCommand runs nginx in dir with a config that it writes there.
+func NginxCommand(binary, dir, config string) (*exec.Cmd, error) {
+	if os.Geteuid() == 0 {
+		config = "user root;\n" + config // whose the directory is
+	}
+	return exec.Command(binary, "-p", dir, "-c", "nginx.conf", "-e", "stderr"), os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o600)
 }
 
 // Caddies are the paths of Greenroom's binary and of stock Caddy's, and the
@@ -70,6 +125,24 @@ func compile(ctx context.Context, module, pkg, to string) (caddy string, err err
 	}
 	return "", fmt.Errorf("%s in %s has no Caddy in it", pkg, module)
 }
+
+// Reverse is stock Caddy in front of an upstream, with no more than it needs, so
+// that its defaults are measured.
+func (c Caddies) Reverse() Program {
+	return Program{Name: "caddy", Version: c.Version, Caddy: true, Command: func(dir, address, admin, upstream string) (*exec.Cmd, error) {
+		return CaddyCommand(c.Stock, dir, fmt.Sprintf(reverseConfig, admin, dir, address, upstream))
+	}}
+}
+
+const reverseConfig = `{
+	admin %[1]s
+	storage file_system %[2]s/storage
+	auto_https off
+}
+http://%[3]s {
+	reverse_proxy %[4]s
+}
+`
 
 // CaddyCommand runs a Caddy with a Caddyfile, and with dir as its home.
 func CaddyCommand(binary, dir, config string) (*exec.Cmd, error) {

@@ -10,11 +10,11 @@ import (
 func TestWhatTheKernelSaysOfMemoryIsRead(t *testing.T) {
 	const status = "Name:\tx\nVmHWM:\t     99 kB\nVmRSS:\t   12345 kB\nThreads:\t7\n"
 	for field, want := range map[string]int64{"VmRSS": 12345, "VmHWM": 99} {
-		if kib, err := parseStatus(status, field); err != nil || kib != want {
+		if kib, err := parseSize(status, field); err != nil || kib != want {
 			t.Errorf("%s: %d, %v", field, kib, err)
 		}
 	}
-	if _, err := parseStatus("Name:\tx\nState:\tZ (zombie)\n", "VmRSS"); err == nil {
+	if _, err := parseSize("Name:\tx\nState:\tZ (zombie)\n", "VmRSS"); err == nil {
 		t.Error("a process that has ended has memory")
 	}
 }

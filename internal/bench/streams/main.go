@@ -15,8 +15,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -28,6 +26,8 @@ import (
 
 	"github.com/greenroom-proxy/greenroom/internal/bench/rig"
 )
+
+var kinds = []rig.Kind{rig.ServerEvents, rig.WebSocket}
 
 func main() {
 	n := flag.Int("n", 5000, "streams of each kind, 1 to 20000")
@@ -48,7 +48,7 @@ func run(ctx context.Context, n int, root, only, asJSON, profiles string) error 
 	if n < 1 || n > 20000 { // one address has so many ports
 		return fmt.Errorf("-n %d: want 1 to 20000", n)
 	}
-	if err := allowFiles(uint64(2 * (n + spareFiles))); err != nil {
+	if err := rig.AllowFiles(uint64(2 * (n + rig.SpareFiles))); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "bench-streams")
@@ -60,85 +60,29 @@ func run(ctx context.Context, n int, root, only, asJSON, profiles string) error 
 	if err != nil {
 		return err
 	}
-	up, err := newUpstream()
+	up, err := rig.NewUpstream()
 	if err != nil {
 		return err
 	}
-	defer up.close()
+	defer up.Close()
 	report := report{Streams: n}
 	for _, kind := range kinds {
 		for _, p := range proxies {
 			if only != "" && !slices.Contains(strings.Split(only, ","), p.Name) {
 				continue
 			}
-			r, err := measure(ctx, p, kind, n, up, dir, profiles)
+			r := result{Proxy: p.Name, Version: p.Version, Kind: kind}
+			holding := rig.Holding{Kind: kind, N: n, Settled: rig.Settled, Profiles: profiles}
+			r.Before, r.After, err = holding.Measure(ctx, &p, up, filepath.Join(dir, p.Name+"-"+string(kind)))
 			if err != nil {
 				return fmt.Errorf("%s, %s: %w", p.Name, kind, err)
 			}
+			r.perStream(n)
 			report.Results = append(report.Results, r)
 		}
 	}
 	if err := report.print(os.Stdout); err != nil || asJSON == "" {
 		return err
 	}
-	data, err := json.MarshalIndent(report, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(asJSON, append(data, '\n'), 0o644)
-}
-
-// spareFiles is for what else has a file, and for HAProxy, which counts with two
-// for each connection.
-const spareFiles = 600
-
-// allowFiles raises the limit of open files for this process and those that it
-// starts; Go would give these the old one back if it had raised it by itself.
-func allowFiles(need uint64) error {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("the limit of open files: %w", err)
-	}
-	if limit.Max < need {
-		return fmt.Errorf("%d open files are needed and the hard limit is %d: raise it, or take fewer streams with -n", need, limit.Max)
-	}
-	limit.Cur = limit.Max
-	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
-}
-
-// warmUp is how many streams are opened and closed before the first reading.
-const warmUp = 500
-
-// measure runs a proxy and holds n streams open through it.
-func measure(ctx context.Context, p rig.Program, k kind, n int, up *upstream, dir, profiles string) (r result, err error) {
-	r = result{Proxy: p.Name, Version: p.Version, Kind: k}
-	started, err := p.Start(ctx, filepath.Join(dir, p.Name+"-"+string(k)), up.address, "/healthz")
-	if err != nil {
-		return r, err
-	}
-	process := process{started}
-	defer func() { err = errors.Join(err, process.Stop()) }()
-
-	held, err := open(ctx, process.Address, k, min(n, warmUp))
-	if err != nil {
-		return r, err
-	}
-	held.close()
-	up.release()
-	if r.Before, err = process.read(ctx); err != nil {
-		return r, err
-	}
-	held, err = open(ctx, process.Address, k, n)
-	if err != nil {
-		return r, err
-	}
-	defer func() { held.close(); up.release() }()
-	if r.After, err = process.read(ctx); err != nil {
-		return r, err
-	}
-	if profiles != "" && process.Profiled() {
-		err = process.Keep(ctx, filepath.Join(profiles, p.Name+"-"+string(k)), "heap?gc=1", "goroutine?debug=1")
-	}
-	r.perStream(n)
-	return r, err
+	return rig.WriteJSON(asJSON, report)
 }

@@ -1,66 +1,20 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
-	"time"
+
+	"github.com/greenroom-proxy/greenroom/internal/bench/rig"
 )
-
-// parseStacks finds the memory of the goroutines' stacks in a heap profile with
-// debug=1, which ends with what runtime.MemStats says.
-func parseStacks(profile string) (kib int64, err error) {
-	_, rest, found := strings.Cut(profile, "\n# Stack = ")
-	if !found {
-		return 0, errors.New("the heap profile says nothing of stacks")
-	}
-	var inUse int64
-	_, err = fmt.Sscanf(rest, "%d", &inUse)
-	return inUse >> 10, err
-}
-
-// When memory counts as settled: it has stayed within a band for a while. Go
-// gives memory back in the background, a little at a time.
-const (
-	settleBand = 256 // KiB
-	settleFor  = 4 * time.Second
-)
-
-// settling follows a process's memory. The zero value has seen nothing.
-type settling struct {
-	low, high int64
-	since     time.Time
-}
-
-// settled takes one more reading.
-func (s *settling) settled(kib int64, now time.Time) bool {
-	s.low, s.high = min(s.low, kib), max(s.high, kib)
-	if s.since.IsZero() || s.high-s.low > settleBand {
-		*s = settling{kib, kib, now}
-	}
-	return now.Sub(s.since) >= settleFor
-}
-
-// reading is the state of a process.
-type reading struct {
-	// KiB is the resident memory as it stands, CollectedKiB behind a garbage
-	// collection; the same where there is none.
-	KiB          int64 `json:"kib"`
-	CollectedKiB int64 `json:"collected_kib"`
-	// StacksKiB is what of it is the stacks of Goroutines.
-	StacksKiB  int64 `json:"stacks_kib,omitempty"`
-	Goroutines int   `json:"goroutines,omitempty"`
-}
 
 // result is one proxy with one kind of stream.
 type result struct {
-	Proxy   string  `json:"proxy"`
-	Version string  `json:"version"`
-	Kind    kind    `json:"kind"`
-	Before  reading `json:"before"`
-	After   reading `json:"after"`
+	Proxy   string      `json:"proxy"`
+	Version string      `json:"version"`
+	Kind    rig.Kind    `json:"kind"`
+	Before  rig.Reading `json:"before"`
+	After   rig.Reading `json:"after"`
 	// Per stream: KiB behind a garbage collection, what of that is stacks, KiB
 	// as they stand, and goroutines.
 	KiB        float64 `json:"kib_per_stream"`
@@ -83,7 +37,7 @@ type report struct {
 }
 
 // of finds a result.
-func (r *report) of(proxy string, k kind) (found result) {
+func (r *report) of(proxy string, k rig.Kind) (found result) {
 	for _, x := range r.Results {
 		if x.Proxy == proxy && x.Kind == k {
 			return x
@@ -102,14 +56,7 @@ func (r *report) print(w io.Writer) error {
 			stacks, asIs, goroutines = fmt.Sprintf("%.1f", x.StacksKiB), fmt.Sprintf("%.1f", x.KiBAsIs), fmt.Sprintf("%.1f", x.Goroutines)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%.1f\t%s\t%s\t%s\t%s\t%s\t%s\n", x.Kind, x.Proxy, x.KiB, stacks, asIs, goroutines,
-			ratio(x.KiB, r.of("caddy", x.Kind).KiB), ratio(x.KiB, r.of("haproxy", x.Kind).KiB), x.Version)
+			rig.Ratio(x.KiB, r.of("caddy", x.Kind).KiB), rig.Ratio(x.KiB, r.of("haproxy", x.Kind).KiB), x.Version)
 	}
 	return t.Flush()
-}
-
-func ratio(a, b float64) string {
-	if b <= 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f", a/b)
 }

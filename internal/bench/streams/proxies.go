@@ -6,20 +6,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"github.com/greenroom-proxy/greenroom/internal/bench/rig"
 )
 
 // build makes the two Caddies, and finds HAProxy. Each is to hold n streams.
 func build(ctx context.Context, root, dir string, n int) ([]rig.Program, error) {
-	haproxy, err := rig.Find("haproxy", "haproxy")
+	haproxy, version, err := rig.FindHAProxy(ctx)
 	if err != nil {
 		return nil, err
-	}
-	version, err := exec.CommandContext(ctx, haproxy, "-v").Output()
-	if err != nil {
-		return nil, fmt.Errorf("%s -v: %w", haproxy, err)
 	}
 	caddies, err := rig.BuildCaddies(ctx, root, dir)
 	if err != nil {
@@ -29,23 +24,12 @@ func build(ctx context.Context, root, dir string, n int) ([]rig.Program, error) 
 		{Name: "greenroom", Version: "this tree, Caddy " + caddies.Version, Caddy: true, Command: func(dir, address, admin, upstream string) (*exec.Cmd, error) {
 			return rig.CaddyCommand(caddies.Greenroom, dir, fmt.Sprintf(greenroomConfig, admin, dir, upstream, address))
 		}},
-		{Name: "caddy", Version: caddies.Version, Caddy: true, Command: func(dir, address, admin, upstream string) (*exec.Cmd, error) {
-			return rig.CaddyCommand(caddies.Stock, dir, fmt.Sprintf(caddyConfig, admin, dir, address, upstream))
-		}},
-		{Name: "haproxy", Version: haproxyVersion(string(version)), Command: func(dir, address, _, upstream string) (*exec.Cmd, error) {
+		caddies.Reverse(),
+		{Name: "haproxy", Version: version, Command: func(dir, address, _, upstream string) (*exec.Cmd, error) {
 			config := filepath.Join(dir, "haproxy.cfg")
 			return exec.Command(haproxy, "-db", "-q", "-f", config), os.WriteFile(config, fmt.Appendf(nil, haproxyConfig, n+100, address, upstream), 0o600)
 		}},
 	}, nil
-}
-
-// haproxyVersion is the number in the first line of haproxy -v.
-func haproxyVersion(text string) string {
-	fields := strings.Fields(text)
-	if len(fields) < 3 {
-		return "unknown"
-	}
-	return fields[2]
 }
 
 // What each is told: no more than it needs, so that its defaults are measured.
@@ -67,15 +51,6 @@ const (
 }
 http://%[4]s {
 	blue_green app
-}
-`
-	caddyConfig = `{
-	admin %[1]s
-	storage file_system %[2]s/storage
-	auto_https off
-}
-http://%[3]s {
-	reverse_proxy %[4]s
 }
 `
 	haproxyConfig = `global

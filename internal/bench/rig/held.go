@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"bufio"
@@ -12,21 +12,20 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/greenroom-proxy/greenroom/internal/bench/rig"
 )
 
-// kind is what sort of stream is held open.
-type kind string
+// Kind is what sort of connection is held open.
+type Kind string
 
+// The kinds: two of streams, and a connection that is kept when its only request
+// has been answered.
 const (
-	webSocket    kind = "websocket"
-	serverEvents kind = "sse"
+	WebSocket    Kind = "websocket"
+	ServerEvents Kind = "sse"
+	KeepAlive    Kind = "keepalive"
 )
 
-var kinds = []kind{serverEvents, webSocket}
-
-// What is said on each stream before it falls silent: an event, or a WebSocket's
+// What is said on each before it falls silent: an event (or, on what is no stream, as much), or a WebSocket's
 // message, masked with zeros, and its echo.
 const (
 	event   = "data: hello\n\n"
@@ -36,26 +35,28 @@ const (
 
 const key = "dGhlIHNhbXBsZSBub25jZQ=="
 
-// upstream holds every stream open until the client goes, or release.
-type upstream struct {
-	address string
+// Upstream holds every stream open until the client goes, or Release.
+type Upstream struct {
+	Address string
 	server  *http.Server
 
 	mu   sync.Mutex
-	over chan struct{} // guarded by mu; closed by release
+	over chan struct{} // guarded by mu; closed by Release
 }
 
-func newUpstream() (*upstream, error) {
+// NewUpstream listens on loopback. It has to be closed.
+func NewUpstream() (*Upstream, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	u := &upstream{address: l.Addr().String(), over: make(chan struct{})}
+	u := &Upstream{Address: l.Addr().String(), over: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
-	mux.HandleFunc("/"+string(serverEvents), func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/"+string(ServerEvents), func(w http.ResponseWriter, r *http.Request) {
 		over := u.until()
 		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("X-Accel-Buffering", "no") // nginx would wait for more
 		_, _ = io.WriteString(w, event)
 		_ = http.NewResponseController(w).Flush()
 		select {
@@ -63,31 +64,33 @@ func newUpstream() (*upstream, error) {
 		case <-over:
 		}
 	})
-	mux.HandleFunc("/"+string(webSocket), u.answerWebSocket)
+	mux.HandleFunc("/"+string(KeepAlive), func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, event) })
+	mux.HandleFunc("/"+string(WebSocket), u.answerWebSocket)
 	u.server = &http.Server{Handler: mux}
 	go func() { _ = u.server.Serve(l) }()
 	return u, nil
 }
 
-func (u *upstream) close() { _ = u.server.Close() }
+// Close ends it and all streams.
+func (u *Upstream) Close() { _ = u.server.Close() }
 
 // until is closed when the streams that begin now are to end.
-func (u *upstream) until() <-chan struct{} {
+func (u *Upstream) until() <-chan struct{} {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.over
 }
 
-// release ends all streams. A proxy may not notice that the client of a silent
+// Release ends all streams. A proxy may not notice that the client of a silent
 // one has gone, and would go on holding it.
-func (u *upstream) release() {
+func (u *Upstream) Release() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	close(u.over)
 	u.over = make(chan struct{})
 }
 
-func (u *upstream) answerWebSocket(w http.ResponseWriter, r *http.Request) {
+func (u *Upstream) answerWebSocket(w http.ResponseWriter, r *http.Request) {
 	over := u.until()
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -118,20 +121,21 @@ func (u *upstream) answerWebSocket(w http.ResponseWriter, r *http.Request) {
 	_, _ = conn.Read(make([]byte, 1)) // until it goes
 }
 
-// streams are open connections.
-type streams []net.Conn
+// Held are open connections.
+type Held []net.Conn
 
-func (s streams) close() {
+// Close closes them.
+func (s Held) Close() {
 	for _, c := range s {
 		_ = c.Close()
 	}
 }
 
-// open opens n streams through the proxy at address, some at a time.
-func open(ctx context.Context, address string, k kind, n int) (streams, error) {
+// Open opens n connections of a kind through the proxy at address, some at a time.
+func Open(ctx context.Context, address string, k Kind, n int) (Held, error) {
 	var group sync.WaitGroup
 	var mu sync.Mutex
-	var held streams // guarded by mu
+	var held Held    // guarded by mu
 	var failed error // guarded by mu
 	turns := make(chan struct{}, 32)
 	for range n {
@@ -150,19 +154,19 @@ func open(ctx context.Context, address string, k kind, n int) (streams, error) {
 	}
 	group.Wait()
 	if failed != nil {
-		held.close()
-		return nil, fmt.Errorf("%d of %d streams: the last error: %w", n-len(held), n, failed)
+		held.Close()
+		return nil, fmt.Errorf("%d of %d connections: the last error: %w", n-len(held), n, failed)
 	}
 	return held, nil
 }
 
 // dial opens one stream, and passes what is said on it.
-func dial(ctx context.Context, address string, k kind) (net.Conn, error) {
+func dial(ctx context.Context, address string, k Kind) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(rig.Patience))
+	_ = conn.SetDeadline(time.Now().Add(Patience))
 	if err := converse(conn, address, k); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -170,10 +174,10 @@ func dial(ctx context.Context, address string, k kind) (net.Conn, error) {
 	return conn, nil
 }
 
-func converse(conn net.Conn, address string, k kind) error {
+func converse(conn net.Conn, address string, k Kind) error {
 	request := fmt.Sprintf("GET /%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n", k, address)
 	status, awaited := http.StatusOK, event
-	if k == webSocket {
+	if k == WebSocket {
 		request += "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + "\r\n"
 		status, awaited = http.StatusSwitchingProtocols, echo
 	}
@@ -189,7 +193,7 @@ func converse(conn net.Conn, address string, k kind) error {
 		return fmt.Errorf("answered with the status %d", res.StatusCode)
 	}
 	body := io.Reader(res.Body)
-	if k == webSocket {
+	if k == WebSocket {
 		body = in
 		if _, err := io.WriteString(conn, message); err != nil {
 			return err
