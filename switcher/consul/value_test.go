@@ -5,6 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/greenroom-proxy/greenroom/switcher/consul/consultest"
 )
 
 func TestAValueIsReadOrItIsSaidWhyNot(t *testing.T) {
@@ -45,5 +49,19 @@ func TestAKeyIsNamesWithSlashes(t *testing.T) {
 		if err := ValidateKey(key); (err == nil) != well {
 			t.Errorf("%q: %v", key, err)
 		}
+	}
+}
+
+func TestAValueOfARealConsulIsRead(t *testing.T) {
+	server, key := consultest.Shared(t), uniqueName()+"/schema"
+	client := testClient(t, Config{Address: server.Address})
+	if _, err := client.Value(t.Context(), key); err == nil || !strings.Contains(err.Error(), "has none such") {
+		t.Errorf("of a key that is not there: %v", err)
+	}
+	if _, err := server.API.KV().Put(&api.KVPair{Key: key, Value: []byte("14")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := client.Value(t.Context(), key); string(got) != "14" || err != nil {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
