@@ -170,7 +170,7 @@ func (app *App) edge(ctx caddy.Context, name string, s *Service) (*edge, error) 
 func (e *edge) switcherConfig() switcher.Config {
 	c := e.config.switcherConfig()
 	if fast, ok := e.forwarder.(*fastForwarder); ok {
-		c.Gates = append(c.Gates, &ahead{forwarder: fast, service: e.service, n: e.config.Forwarder.Ahead})
+		c.Gates = append(c.Gates, &ahead{fast, e.config.Forwarder.Ahead})
 	}
 	return c
 }
@@ -180,6 +180,13 @@ func (app *App) prepare(log *slog.Logger) (err error) {
 	for name, e := range app.edges {
 		if e.source, err = e.pools.Source(app.sourceContext(log, e)); err != nil {
 			return fmt.Errorf("service %q: pools: %w", name, err)
+		}
+		if of := e.config.gates.context; of.wantsConsul {
+			client, err := app.loadConsul(log)
+			if err != nil {
+				return fmt.Errorf("service %q: gates: %w", name, err)
+			}
+			of.consul.Store(client)
 		}
 		e.outcomes()
 	}

@@ -30,7 +30,9 @@ import (
 //		preview { header|cookie <name> <secret>; host <name>… }
 //		ramp <steps>
 //		min_healthy <share>
-//		soak|gate_timeout|drain_timeout <duration>
+//		soak|gate_timeout|drain_timeout|rollback_window <duration>
+//		gate http|warmup|schema|live …
+//		on_failure rollback|freeze|forward_only
 //		drain_deadline <kind> <duration>
 //		evict <share>%|<streams> # per second
 //		close_code <code>
@@ -80,7 +82,10 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		"ramp":                  block.Text(&s.Ramp),
 		"min_healthy":           block.Share(&s.MinHealthy),
 		"soak":                  block.DurationOrZero(&s.Soak),
+		"gate":                  s.readGate,
 		"gate_timeout":          block.Duration(&s.GateTimeout),
+		"on_failure":            block.Text((*string)(&s.OnFailure)),
+		"rollback_window":       block.Duration(&s.RollbackWindow),
 		"drain_timeout":         block.Duration(&s.DrainTimeout),
 		"drain_deadline":        s.readDeadline,
 		"evict":                 s.readPace,
@@ -95,7 +100,7 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		"color_header":          block.Text(&s.ColorHeader),
 		"allow_ambiguous_paths": block.On(&s.AllowAmbiguousPaths),
 		"forwarder":             s.readForwarder,
-	}.Read(d, "health", "drain_deadline")
+	}.Read(d, "health", "drain_deadline", "gate")
 	if err != nil {
 		return err
 	}
@@ -222,17 +227,7 @@ func (c *Check) options() block.Options {
 			c.Headers.Add(name, value)
 			return nil
 		},
-		"tls": func(d *caddyfile.Dispenser) error {
-			c.TLS = new(CheckTLS)
-			if d.NextArg() {
-				return d.ArgErr()
-			}
-			return block.Options{
-				"server_name":          block.Text(&c.TLS.ServerName),
-				"ca":                   block.Text(&c.TLS.CA),
-				"insecure_skip_verify": block.On(&c.TLS.InsecureSkipVerify),
-			}.Read(d)
-		},
+		"tls": readTLS(&c.TLS),
 	}
 }
 

@@ -57,9 +57,25 @@ type Service struct {
 	// before each step, 0 to 24h. Default: 0.
 	Soak caddy.Duration `json:"soak,omitempty"`
 
+	// More gates: of servers that are asked, warm-up, schema, live streams.
+	// Default: none.
+	Gates *Gates `json:"gates,omitempty"`
+
 	// How long a cutover waits for its gates before it is refused or, in
-	// the middle of a ramp, undone, up to 24h. Default: 30s.
+	// the middle of a ramp, what on_failure says happens, up to 24h. Default: 30s.
 	GateTimeout caddy.Duration `json:"gate_timeout,omitempty"`
+
+	// What happens in the middle of a ramp when a gate refuses or stays closed,
+	// or the target has no healthy upstream left: rollback brings all traffic back
+	// at once; freeze holds the ramp at its weight until an operator resumes or
+	// goes back; forward_only never goes back by itself, and goes on when the
+	// gates open. Default: rollback.
+	OnFailure switcher.FailurePolicy `json:"on_failure,omitempty"`
+
+	// How long after the flip a rollback is reckoned with, up to 720h: greenroom
+	// rollback-window says when contracting the database's schema is safe. A
+	// rollback goes through at any time. Default: 30m.
+	RollbackWindow caddy.Duration `json:"rollback_window,omitempty"`
 
 	// How long the color that lost its traffic may finish its work before
 	// what is left is cut, up to 168h. Default: 10m.
@@ -115,6 +131,7 @@ type Service struct {
 	ramp    switcher.Ramp
 	balance switcher.Balance
 	active  switcher.Color
+	gates   *builtGates
 }
 
 // Retry says when a request is tried at another upstream, and when an upstream
@@ -174,6 +191,9 @@ func (s *Service) prepare() (err error) {
 	if s.Forwarder == nil {
 		s.Forwarder = new(Forwarding)
 	}
+	if s.gates, err = s.Gates.build(s); err != nil {
+		return err
+	}
 	return errors.Join(
 		s.Forwarder.prepare(),
 		s.Resume.prepare(),
@@ -191,7 +211,8 @@ func (s *Service) prepare() (err error) {
 }
 
 func (s *Service) options() switcher.Options {
-	return switcher.Options{GateTimeout: switcher.Duration(s.GateTimeout), DrainTimeout: switcher.Duration(s.DrainTimeout), Deadlines: s.DrainDeadlines, PinDeadline: s.Pin.deadline()}
+	return switcher.Options{GateTimeout: switcher.Duration(s.GateTimeout), DrainTimeout: switcher.Duration(s.DrainTimeout), Deadlines: s.DrainDeadlines, PinDeadline: s.Pin.deadline(),
+		OnFailure: s.OnFailure, RollbackWindow: switcher.Duration(s.RollbackWindow)}
 }
 
 // switcherConfig is the part of the config that the switcher goes by.
@@ -199,6 +220,9 @@ func (s *Service) switcherConfig() switcher.Config {
 	gates := []switcher.Gate{switcher.HealthyShare{Min: s.MinHealthy}}
 	if s.Soak > 0 {
 		gates = append(gates, switcher.Soak{For: time.Duration(s.Soak)})
+	}
+	if s.gates != nil {
+		gates = append(gates, s.gates.gates...)
 	}
 	return switcher.Config{Active: s.active, Ramp: s.ramp, Gates: gates, Pins: s.Pin.config(), Options: s.options()}
 }

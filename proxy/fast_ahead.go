@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/greenroom-proxy/greenroom/internal/h1"
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
@@ -16,7 +17,6 @@ const aheadMost = 64
 // traffic, so that its first requests wait for none.
 type ahead struct {
 	forwarder *fastForwarder
-	service   *switcher.Service
 	n         *int // to each upstream; nil: what the other color has
 }
 
@@ -28,22 +28,25 @@ func (*ahead) Name() string { return "connections" }
 // Check implements switcher.Gate. It asks of healthy upstreams only: how many of
 // them there must be is for another gate to say.
 func (g *ahead) Check(ctx context.Context, p switcher.GateInput) switcher.Verdict {
-	table := g.service.Table()
-	if table == nil {
-		return switcher.Verdict{Reason: "the service is not running"}
+	var to []string
+	for _, u := range p.Upstreams.Of(p.To) {
+		if u.Healthy {
+			to = append(to, u.Address)
+		}
 	}
-	to := healthy(table.Pools.Of(p.To))
-	want := g.want(table.Pools.Of(p.From), len(to))
+	want := g.want(p.Upstreams.Of(p.From), len(to))
+	if p.Planned() {
+		return switcher.Verdict{Decision: switcher.Pass, Reason: fmt.Sprintf("%d connections to each of %d healthy upstreams are to be made", want, len(to))}
+	}
 	ready, failed := 0, error(nil)
-	for _, e := range to {
-		target, err := g.forwarder.targets.get(e.Address())
+	for _, address := range to {
+		pool, err := g.pool(address)
 		if err == nil {
-			pool := g.forwarder.t.poolFor(target)
 			_, err = pool.Warm(ctx, time.Now(), want)
 			ready += min(pool.Stats().Open, want)
 		}
 		if err != nil {
-			failed = fmt.Errorf("upstream %s: %w", e.Address(), err)
+			failed = fmt.Errorf("upstream %s: %w", address, err)
 		}
 	}
 	reason := fmt.Sprintf("%d of %d connections to %d healthy upstreams are made", ready, want*len(to), len(to))
@@ -53,15 +56,23 @@ func (g *ahead) Check(ctx context.Context, p switcher.GateInput) switcher.Verdic
 	return switcher.Verdict{Decision: switcher.Pass, Reason: reason}
 }
 
+func (g *ahead) pool(address string) (*h1.Pool, error) {
+	target, err := g.forwarder.targets.get(address)
+	if err != nil {
+		return nil, err
+	}
+	return g.forwarder.t.poolFor(target), nil
+}
+
 // want is how many connections each of n upstreams is to have.
-func (g *ahead) want(from *switcher.Pool, n int) int {
+func (g *ahead) want(from []switcher.UpstreamState, n int) int {
 	if g.n != nil {
 		return *g.n
 	}
 	open := 0
-	for _, e := range from.Endpoints() {
-		if target, err := g.forwarder.targets.get(e.Address()); err == nil {
-			open += g.forwarder.t.poolFor(target).Stats().Open
+	for _, u := range from {
+		if pool, err := g.pool(u.Address); err == nil {
+			open += pool.Stats().Open
 		}
 	}
 	return aheadShare(open, n)
@@ -70,13 +81,4 @@ func (g *ahead) want(from *switcher.Pool, n int) int {
 func aheadShare(open, upstreams int) int {
 	upstreams = max(upstreams, 1)
 	return min(max((open+upstreams-1)/upstreams, 1), aheadMost)
-}
-
-func healthy(p *switcher.Pool) (list []*switcher.Endpoint) {
-	for _, e := range p.Endpoints() {
-		if e.Health().Healthy {
-			list = append(list, e)
-		}
-	}
-	return list
 }

@@ -299,7 +299,7 @@ func TestConnectionsToTheTargetAreMadeAheadOfACutover(t *testing.T) {
 	for _, v := range plan.Gates {
 		gates += v.String() + "\n"
 	}
-	if !strings.Contains(gates, `gate "connections": 7 of 7 connections to 1 healthy upstreams are made`) {
+	if !strings.Contains(gates, `gate "connections": 7 connections to each of 1 healthy upstreams are to be made`) {
 		t.Errorf("the plan says %s", gates)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -41,10 +42,15 @@ func (s *Switcher) askGates(ctx context.Context, r *run, now time.Time) {
 }
 
 func (r *run) input(m *machine, now time.Time) GateInput {
-	return GateInput{
-		Service: m.name, From: r.cut.From, To: r.cut.To, Weight: r.cut.nextWeight(),
-		Health: m.pools.Of(r.cut.To).Health(), Now: now, Reason: r.cut.Reason,
+	p := GateInput{
+		Service: m.name, ID: r.cut.ID, From: r.cut.From, To: r.cut.To, Weight: r.cut.nextWeight(),
+		Step: r.cut.Step + 1, Steps: len(r.cut.Ramp) + 1,
+		Health: m.pools.Of(r.cut.To).Health(), Now: now, By: r.cut.By, Reason: r.cut.Reason,
 	}
+	for _, c := range Colors {
+		*p.Upstreams.At(c) = m.pools.Of(c).states()
+	}
+	return p
 }
 
 type gateCall struct {
@@ -52,20 +58,32 @@ type gateCall struct {
 	input GateInput
 }
 
+// askAll asks all gates at once, so that a slow one takes no other's time, and
+// answers in their order.
 func askAll(ctx context.Context, calls []gateCall, patience time.Duration) []Verdict {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	verdicts := []Verdict{}
 	for _, call := range calls {
+		verdicts = append(verdicts, make([]Verdict, len(call.gates))...)
+	}
+	var asking sync.WaitGroup
+	at := 0
+	for _, call := range calls {
 		for _, g := range call.gates {
-			v := g.Check(ctx, call.input)
-			v.Gate, v.Service = g.Name(), call.input.Service
-			if v.Decision != Pass && v.Reason == "" {
-				v.Reason = silence(ctx, patience)
-			}
-			verdicts = append(verdicts, v)
+			into := &verdicts[at]
+			at++
+			asking.Go(func() {
+				v := g.Check(ctx, call.input)
+				v.Gate, v.Service = g.Name(), call.input.Service
+				if v.Decision != Pass && v.Reason == "" {
+					v.Reason = silence(ctx, patience)
+				}
+				*into = v
+			})
 		}
 	}
+	asking.Wait()
 	return verdicts
 }
 
@@ -118,8 +136,7 @@ func (s *Switcher) gatesChecked(c checked) {
 }
 
 // giveUp ends a move whose gates stay closed: before any traffic moved it is
-// refused, afterwards it is undone, or held where nothing healthy is left to go
-// back to.
+// refused, afterwards its failure policy decides.
 func (s *Switcher) giveUp(r *run, prefix string) {
 	refusal := &GateError{r.verdicts}
 	detail := prefix + closedGates(r.verdicts)
@@ -127,9 +144,6 @@ func (s *Switcher) giveUp(r *run, prefix string) {
 		s.end(r, ResultRefused, detail, refusal)
 		return
 	}
-	if worse := deadEnd(r.members, r.cut.From); worse != nil {
-		_, _ = s.setHeld(r, &Hold{Reason: detail + "; and there is no way back: " + worse.Error(), By: greenroom}, greenroom)
-		return
-	}
-	s.undo(r, ResultAborted, greenroom+": "+detail, refusal)
+	stay := slices.ContainsFunc(r.verdicts, func(v Verdict) bool { return v.Stay && v.Decision != Pass })
+	s.fail(r, failure{detail: detail, cause: refusal, stay: stay})
 }

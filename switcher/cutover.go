@@ -72,6 +72,13 @@ type Options struct {
 	// PinDeadline is how long they may stay, from the flip on, up to 7 days.
 	// Default 15m.
 	PinDeadline Duration `json:"pin_deadline,omitempty"`
+	// OnFailure is what becomes of a move on its way whose target is found
+	// wanting: "rollback", "freeze" or "forward_only". Default rollback.
+	OnFailure FailurePolicy `json:"on_failure,omitempty"`
+	// RollbackWindow is how long after the flip a rollback is reckoned with,
+	// up to 720h: until it has passed, and the old color is drained, contracting
+	// the database's schema is not safe. Default 30m.
+	RollbackWindow Duration `json:"rollback_window,omitempty"`
 }
 
 // Defaults and limits of Options.
@@ -79,8 +86,10 @@ const (
 	DefaultGateTimeout  = Duration(30 * time.Second)
 	DefaultDrainTimeout = Duration(10 * time.Minute)
 	DefaultPinDeadline  = Duration(15 * time.Minute)
+	DefaultWindow       = Duration(30 * time.Minute)
 	maxGateTimeout      = Duration(24 * time.Hour)
 	maxDrainTimeout     = Duration(7 * 24 * time.Hour)
+	maxWindow           = Duration(30 * 24 * time.Hour)
 )
 
 // Validate names the option that is out of range.
@@ -94,12 +103,18 @@ func (o Options) Validate() error {
 	if o.PinDeadline < 0 || o.PinDeadline > maxDrainTimeout {
 		return fmt.Errorf("pin deadline %s: want 0 to %s", o.PinDeadline, maxDrainTimeout)
 	}
-	return errors.Join(o.Deadlines.Validate(), o.Pins.validate())
+	if o.RollbackWindow < 0 || o.RollbackWindow > maxWindow {
+		return fmt.Errorf("rollback window %s: want 0 to %s", o.RollbackWindow, maxWindow)
+	}
+	return errors.Join(o.Deadlines.Validate(), o.Pins.validate(), o.OnFailure.validate())
 }
 
 // OrDefaults fills what o leaves open.
 func (o Options) OrDefaults() Options {
-	return o.or(Options{GateTimeout: DefaultGateTimeout, DrainTimeout: DefaultDrainTimeout, PinDeadline: DefaultPinDeadline})
+	return o.or(Options{
+		GateTimeout: DefaultGateTimeout, DrainTimeout: DefaultDrainTimeout, PinDeadline: DefaultPinDeadline,
+		RollbackWindow: DefaultWindow,
+	})
 }
 
 // or fills what o leaves open from d.
@@ -115,6 +130,12 @@ func (o Options) or(d Options) Options {
 	}
 	if o.PinDeadline == 0 {
 		o.PinDeadline = d.PinDeadline
+	}
+	if o.OnFailure == "" {
+		o.OnFailure = d.OnFailure
+	}
+	if o.RollbackWindow == 0 {
+		o.RollbackWindow = d.RollbackWindow
 	}
 	for k, v := range d.Deadlines {
 		if o.Deadlines[k] == 0 {

@@ -20,13 +20,41 @@ type Gate interface {
 
 // GateInput is what a gate may base its verdict on.
 type GateInput struct {
-	Service string     `json:"service"`
-	From    Color      `json:"from"`
-	To      Color      `json:"to"`
-	Weight  uint8      `json:"weight"` // of To after the step, in percent
-	Health  PoolHealth `json:"health"` // of To
-	Now     time.Time  `json:"now"`
-	Reason  string     `json:"reason,omitempty"` // the operator's
+	Service string `json:"service"`
+	// ID of the move; empty in a plan, where nothing will move.
+	ID     string     `json:"id,omitempty"`
+	From   Color      `json:"from"`
+	To     Color      `json:"to"`
+	Weight uint8      `json:"weight"` // of To after the step, in percent
+	Step   int        `json:"step"`   // that is asked for, from 1 on
+	Steps  int        `json:"steps"`  // there are, with the flip
+	Health PoolHealth `json:"health"` // of To
+	Now    time.Time  `json:"now"`
+	By     string     `json:"by,omitempty"`
+	Reason string     `json:"reason,omitempty"` // the operator's
+	// Upstreams of both colors, as they are now.
+	Upstreams PerColor[[]UpstreamState] `json:"-"`
+}
+
+// Planned reports that the gate is asked for a plan: it must not act.
+func (p GateInput) Planned() bool { return p.ID == "" }
+
+// UpstreamState is an upstream as gates see it.
+type UpstreamState struct {
+	Upstream
+	Healthy bool `json:"healthy"`
+	// Since is when Healthy last changed.
+	Since time.Time `json:"since,omitzero"`
+}
+
+// Healthy returns the healthy upstreams of c.
+func (p GateInput) Healthy(c Color) (list []UpstreamState) {
+	for _, u := range p.Upstreams.Of(c) {
+		if u.Healthy {
+			list = append(list, u)
+		}
+	}
+	return list
 }
 
 // Decision is what a gate says.
@@ -61,6 +89,10 @@ type Verdict struct {
 	Service  string   `json:"service,omitempty"`
 	Decision Decision `json:"decision"`
 	Reason   string   `json:"reason,omitempty"`
+	// Stay says that the color that loses traffic must not get it back, as it
+	// could not work: a ramp whose gate closes is then held where it is,
+	// whatever the failure policy. An operator may roll back all the same.
+	Stay bool `json:"stay,omitempty"`
 }
 
 // GateError is the refusal of a cutover, with what each gate said. It wraps
@@ -84,48 +116,3 @@ func closedGates(verdicts []Verdict) string {
 }
 
 func (v Verdict) String() string { return fmt.Sprintf("%s, gate %q: %s", v.Service, v.Gate, v.Reason) }
-
-// HealthyShare is the gate that wants a part of the target pool to be healthy.
-type HealthyShare struct {
-	// Min is the least healthy share, above 0 up to 1.
-	Min float64
-}
-
-// Name implements Gate.
-func (g HealthyShare) Name() string { return "healthy" }
-
-// Check implements Gate. An empty pool is refused at once.
-func (g HealthyShare) Check(_ context.Context, p GateInput) Verdict {
-	h := p.Health
-	switch {
-	case h.Total == 0:
-		return Verdict{Decision: Refuse, Reason: fmt.Sprintf("the %s pool is empty", p.To)}
-	case h.Healthy == 0 || h.Share() < g.Min:
-		return Verdict{Reason: fmt.Sprintf("%s has %d of %d upstreams healthy, needs %g%%: %s",
-			p.To, h.Healthy, h.Total, g.Min*100, h.Reason)}
-	}
-	return Verdict{Decision: Pass, Reason: fmt.Sprintf("%d of %d healthy", h.Healthy, h.Total)}
-}
-
-// Soak is the gate that wants the target pool's health unchanged for a while,
-// so that a flapping upstream does not slip through between two falls.
-type Soak struct {
-	// For is how long no verdict in the pool may have changed.
-	For time.Duration
-}
-
-// Name implements Gate.
-func (g Soak) Name() string { return "soak" }
-
-// Check implements Gate.
-func (g Soak) Check(_ context.Context, p GateInput) Verdict {
-	if p.Health.Healthy == 0 && p.Health.Unknown == p.Health.Total {
-		return Verdict{Reason: fmt.Sprintf("%s has no upstream with a verdict yet", p.To)}
-	}
-	calm := p.Now.Sub(p.Health.Since)
-	if calm < g.For {
-		return Verdict{Reason: fmt.Sprintf("%s's health changed at %s, must be unchanged for %s",
-			p.To, p.Health.Since.Format(time.TimeOnly), g.For)}
-	}
-	return Verdict{Decision: Pass, Reason: fmt.Sprintf("unchanged for %s", calm.Round(time.Second))}
-}

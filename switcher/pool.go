@@ -187,6 +187,16 @@ func (p *Pool) Health() PoolHealth {
 	return h
 }
 
+// states are the endpoints as gates see them.
+func (p *Pool) states() []UpstreamState {
+	list := make([]UpstreamState, len(p.endpoints))
+	for i, e := range p.endpoints {
+		h := e.Health()
+		list[i] = UpstreamState{e.Upstream(), h.Healthy, h.Since}
+	}
+	return list
+}
+
 func unhealthyReason(address string, v Health) string {
 	if !v.Known && v.Reason == "" {
 		return address + ": not probed yet"

@@ -23,6 +23,7 @@ type run struct {
 	waiting  time.Time // since when closed gates are waited for; zero: not
 	verdicts []Verdict
 	restored bool // since a restart: the target's first verdicts may be to come
+	failing  bool // its policy keeps it where it is, and that has been told
 
 	drain DrainView // of all members together
 	cutAt time.Time // when to end what is past its deadline, the next time
@@ -58,7 +59,7 @@ func (s *Switcher) advance(ctx context.Context, now time.Time) {
 
 func (s *Switcher) advanceRamp(ctx context.Context, r *run, now time.Time) {
 	if reason := r.stranded(); reason != "" {
-		s.undo(r, ResultAborted, greenroom+": "+reason, fmt.Errorf("%w: %s", ErrRefused, reason))
+		s.fail(r, failure{detail: reason, cause: fmt.Errorf("%w: %s", ErrRefused, reason)})
 		return
 	}
 	if r.cut.Held != nil || r.locked() != nil {
@@ -130,6 +131,10 @@ func (s *Switcher) takeStep(r *run) {
 	err := s.commit(r.members, false, func(_ *machine, st *ServiceState) {
 		st.Phase, st.Split, st.Active, st.Cutover = phase, split, active, &next
 		st.Previous, st.LastGroup = r.cut.From, r.cut.Services
+		st.RollbackUntil = time.Time{}
+		if phase == Draining {
+			st.RollbackUntil = time.Now().Add(time.Duration(next.RollbackWindow))
+		}
 	})
 	if err != nil { // like a closed gate: tried again until the gate timeout
 		r.verdicts = []Verdict{{Gate: "store", Service: r.members[0].name, Reason: err.Error()}}
@@ -162,7 +167,7 @@ func (r *run) enter(cut Cutover, phase Phase) {
 // again forgets what gates have said, so that they are asked afresh.
 func (r *run) again() {
 	r.round++
-	r.checking, r.verdicts, r.asked, r.waiting = false, nil, time.Time{}, time.Time{}
+	r.checking, r.verdicts, r.asked, r.waiting, r.failing = false, nil, time.Time{}, time.Time{}, false
 }
 
 func (r *run) inflight() (n int64) {
@@ -192,7 +197,7 @@ func (s *Switcher) undo(r *run, result Result, detail string, err error) {
 	r.holds = false
 	_ = s.commit(r.members, true, func(_ *machine, st *ServiceState) {
 		st.Phase, st.Split, st.Active, st.Cutover = Draining, All(r.cut.From), r.cut.From, &next
-		st.Previous, st.LastGroup = 0, nil
+		st.Previous, st.LastGroup, st.RollbackUntil = 0, nil, time.Time{}
 	})
 	r.enter(next, Draining)
 	s.answer(r, err)

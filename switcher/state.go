@@ -21,8 +21,10 @@ type ServiceState struct {
 	Active Color `json:"active"`
 	// Previous is where a rollback goes: none before the first cutover.
 	Previous Color `json:"previous,omitempty"`
-	Split    Split `json:"split"`
-	Phase    Phase `json:"phase"`
+	// RollbackUntil ends the rollback window of the cutover from Previous.
+	RollbackUntil time.Time `json:"rollback_until,omitzero"`
+	Split         Split     `json:"split"`
+	Phase         Phase     `json:"phase"`
 	// Cutover is the one under way; nil in Steady.
 	Cutover *Cutover `json:"cutover,omitempty"`
 	// LastGroup names the services that the cutover from Previous moved

@@ -74,7 +74,7 @@ func (s *Switcher) view(m *machine) ServiceView {
 		Previous: m.state.Previous, Split: m.state.Split, Lock: m.state.Lock, Source: m.viewSource(),
 		Blue: m.viewPool(Blue), Green: m.viewPool(Green),
 	}
-	v.Pins = m.viewPins()
+	v.Pins, v.RollbackWindow = m.viewPins(), m.rollbackWindow(time.Now())
 	if m.run != nil {
 		v.Cutover = s.viewRun(m.run)
 	}
@@ -235,7 +235,9 @@ func (s *Switcher) Plan(ctx context.Context, req CutoverRequest) (Plan, error) {
 			pinned, _ := m.svc.pinned(r.cut.From)
 			plan.Pinned += pinned
 			plan.Blocked = append(plan.Blocked, m.blocked(req.To)...)
-			calls = append(calls, gateCall{m.config.Gates, r.input(m, time.Now())})
+			in := r.input(m, time.Now())
+			in.ID = ""
+			calls = append(calls, gateCall{m.config.Gates, in})
 		}
 		return Receipt{}, nil
 	})

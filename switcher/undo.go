@@ -93,9 +93,9 @@ func (s *Switcher) rollbackSteady(members []*machine, req RollbackRequest) (Rece
 	}
 	s.supersede(runsOf(members))
 	r := newRun(KindRollback, members, to, nil, Options{}, req.Request)
-	r.cut.Drain, r.cut.Step = to.Other(), 1
+	r.cut.Drain, r.cut.Step, r.cut.Detail = to.Other(), 1, afterWindow(members, time.Now())
 	_ = s.begin(r, Draining, func(st *ServiceState) {
-		st.Split, st.Active, st.Previous, st.LastGroup = All(to), to, 0, nil
+		st.Split, st.Active, st.Previous, st.LastGroup, st.RollbackUntil = All(to), to, 0, nil, time.Time{}
 	})
 	return s.receipt(members, r.cut.ID, true), nil
 }

@@ -13,6 +13,8 @@ type ServiceView struct {
 	Lock       *Lock  `json:"lock,omitempty"`
 	// Cutover is the move under way.
 	Cutover *CutoverView `json:"cutover,omitempty"`
+	// RollbackWindow says whether a rollback is still reckoned with.
+	RollbackWindow *RollbackWindow `json:"rollback_window,omitempty"`
 	// Last is the latest ended move.
 	Last   *Move      `json:"last,omitempty"`
 	Blue   PoolView   `json:"blue"`

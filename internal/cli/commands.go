@@ -17,7 +17,7 @@ func commands() []command {
 		statusCommand(), watchCommand(), streamsCommand(), planCommand(), historyCommand(),
 		cutoverCommand(), splitCommand(), rollbackCommand(), abortCommand(), drainCommand(),
 		evictCommand(), holdCommand(), resumeCommand(), lockCommand(), unlockCommand(),
-		mediaCommand(), purgeCommand(),
+		mediaCommand(), purgeCommand(), windowCommand(),
 	}
 }
 

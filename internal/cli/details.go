@@ -44,7 +44,11 @@ func details(v *switcher.ServiceView, now time.Time) []line {
 		lines = append(lines, label("last").join(moveSummary(v.Last, now)))
 	}
 	if v.Previous.Valid() {
-		lines = append(lines, label("rollback").add(plain, "goes to ").join(line{inked(v.Previous)}))
+		l := label("rollback").add(plain, "goes to ").join(line{inked(v.Previous)})
+		if w := v.RollbackWindow; w != nil {
+			l = l.add(plain, "; window %s: %s", w.State, w.Reason)
+		}
+		lines = append(lines, l)
 	}
 	for _, w := range v.Warnings {
 		lines = append(lines, label("warning").add(bad, "%s", w))
@@ -74,6 +78,9 @@ func moveLines(c *switcher.CutoverView) []line {
 	if len(c.Ramp) > 0 {
 		lines = append(lines, label("").add(plain, "ramp %s, gate timeout %s, drain timeout %s%s", c.Ramp,
 			short(time.Duration(c.GateTimeout)), short(time.Duration(c.DrainTimeout)), sayDeadlines(c.Deadlines)))
+		if c.OnFailure.OrDefault() != switcher.OnFailureRollback {
+			lines = append(lines, label("").add(plain, "if a gate closes or it fails: %s", onFailure(c.OnFailure)))
+		}
 	}
 	return lines
 }

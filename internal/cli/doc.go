@@ -28,5 +28,6 @@
 //	 17  invalid request
 //	 18  the edge cannot store its state or write its audit log
 //	 19  not all edges of the fleet are where it is, or Consul cannot be asked
+//	 20  rollback-window: a rollback is still open
 //	130  interrupted by Ctrl-C while waiting: the move goes on
 package cli

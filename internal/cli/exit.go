@@ -24,6 +24,7 @@ const (
 	exitInvalid     = 17
 	exitStore       = 18
 	exitFleet       = 19
+	exitWindow      = 20
 	exitInterrupted = 130
 )
 
@@ -43,6 +44,7 @@ const exitTable = `Exit codes:
    17  invalid request
    18  the edge cannot store its state or write its audit log
    19  not all edges of the fleet are where it is, or Consul cannot be asked
+   20  rollback-window: a rollback is still open
   130  interrupted by Ctrl-C while waiting: the move goes on`
 
 // failure is why a command did not end with exit code 0. It is also the

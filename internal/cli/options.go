@@ -15,6 +15,8 @@ type optionFlags struct {
 	deadlines                 []string
 	pins                      string
 	pinDeadline               time.Duration
+	onFailure                 string
+	window                    time.Duration
 }
 
 // addOptions adds the options of a move: with those of gates, if it asks any.
@@ -23,6 +25,9 @@ func addOptions(cmd *cobra.Command, gates bool) *optionFlags {
 	flags := cmd.Flags()
 	if gates {
 		flags.DurationVar(&o.gateTimeout, "gate-timeout", 0, "How long closed gates are waited for, up to 24h (default: the service's own, else 30s)")
+		flags.StringVar(&o.onFailure, "on-failure", "", "What happens in a ramp when a gate closes or the target fails: rollback, freeze or forward_only (default: the service's own, else rollback)")
+		flags.DurationVar(&o.window, "rollback-window", 0, "How long after the flip a rollback is reckoned with, up to 720h: see greenroom rollback-window (default: the service's own, else 30m)")
+		_ = cmd.RegisterFlagCompletionFunc("on-failure", cobra.FixedCompletions([]string{"rollback", "freeze", "forward_only"}, cobra.ShellCompDirectiveNoFileComp))
 	}
 	flags.DurationVar(&o.drainTimeout, "drain-timeout", 0, "How long the old color may finish its work before what is left is cut, up to 168h (default: the service's own, else 10m)")
 	flags.StringSliceVar(&o.deadlines, "drain-deadline", nil, `The same for single kinds of streams, like "websocket=30m,upload=2h"; can be repeated (default: the service's own, else --drain-timeout)`)
@@ -41,6 +46,7 @@ func (o *optionFlags) options() (switcher.Options, error) {
 	options := switcher.Options{
 		GateTimeout: switcher.Duration(o.gateTimeout), DrainTimeout: switcher.Duration(o.drainTimeout), Deadlines: deadlines,
 		Pins: switcher.PinPolicy(o.pins), PinDeadline: switcher.Duration(o.pinDeadline),
+		OnFailure: switcher.FailurePolicy(o.onFailure), RollbackWindow: switcher.Duration(o.window),
 	}
 	if err := options.Validate(); err != nil {
 		return switcher.Options{}, invalid("%w", err)

@@ -29,6 +29,9 @@ func planLines(p *switcher.Plan) []line {
 	for _, s := range p.Ramp {
 		lines = append(lines, step("give ").join(line{inked(p.To)}).add(plain, " %d%%%s", s.Weight, holdOf(s)))
 	}
+	if len(p.Ramp) > 0 {
+		lines = append(lines, say("     if a gate closes on the way, or ").join(line{inked(p.To)}).add(plain, " fails: %s", onFailure(p.OnFailure)))
+	}
 	flip := step("flip: give ").join(line{inked(p.To)}).add(plain, " 100%%")
 	switch {
 	case p.Pinned == 0:
@@ -41,6 +44,9 @@ func planLines(p *switcher.Plan) []line {
 	lines = append(lines, flip,
 		step("drain ").join(line{inked(p.From)}).add(plain, ": %d in-flight now; what is left after %s%s is cut",
 			p.Inflight, short(time.Duration(p.DrainTimeout)), sayDeadlines(p.Deadlines)))
+	if p.RollbackWindow > 0 {
+		lines = append(lines, say("     a rollback is reckoned with for %s after the flip", short(time.Duration(p.RollbackWindow))))
+	}
 	if len(p.Blocked) == 0 {
 		return append(lines, line{{good, "It would go through now."}})
 	}
@@ -49,6 +55,17 @@ func planLines(p *switcher.Plan) []line {
 		lines = append(lines, say("  - %s", b))
 	}
 	return lines
+}
+
+// onFailure says what a failure policy does.
+func onFailure(p switcher.FailurePolicy) string {
+	switch p.OrDefault() {
+	case switcher.OnFailureFreeze:
+		return "stay at the weight, until somebody resumes or goes back (freeze)"
+	case switcher.OnFailureForwardOnly:
+		return "stay at the weight, and go on when that is mended (forward_only)"
+	}
+	return "all traffic goes back at once (rollback)"
 }
 
 func holdOf(s switcher.Step) string {

@@ -17,6 +17,12 @@ type Process struct {
 // environment than this process has. One goroutine, and so one thread, starts
 // and awaits it: the kernel takes the end of the thread for that of the parent.
 func Start(path string, args, env []string, output string) (*Process, error) {
+	return StartAs(nil, path, args, env, output)
+}
+
+// StartAs is Start as another user, for programs that refuse to run as root. A
+// nil user is this process's own.
+func StartAs(user *syscall.Credential, path string, args, env []string, output string) (*Process, error) {
 	log, err := os.OpenFile(output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -25,6 +31,9 @@ func Start(path string, args, env []string, output string) (*Process, error) {
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = dieWithParent()
+	if user != nil {
+		cmd.SysProcAttr = as(user, cmd.SysProcAttr)
+	}
 	p := &Process{ended: make(chan struct{})}
 	started := make(chan error, 1)
 	go func() {
@@ -61,4 +70,12 @@ func (p *Process) Running() bool {
 	default:
 		return true
 	}
+}
+
+func as(user *syscall.Credential, attr *syscall.SysProcAttr) *syscall.SysProcAttr {
+	if attr == nil {
+		attr = new(syscall.SysProcAttr)
+	}
+	attr.Credential = user
+	return attr
 }

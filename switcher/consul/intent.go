@@ -24,7 +24,8 @@ import (
 //
 //	{"to": "green", "ramp": "10:5m,50:10m", "reason": "release 1.4.2",
 //	 "if_generation": 17, "gate_timeout": "1m", "drain_timeout": "15m",
-//	 "drain_deadlines": {"websocket": "30m"}, "pins": "drop", "pin_deadline": "15m"}
+//	 "drain_deadlines": {"websocket": "30m"}, "pins": "drop", "pin_deadline": "15m",
+//	 "on_failure": "freeze", "rollback_window": "1h"}
 //
 // Consul does not notice when a key is set to what it already holds. To ask for
 // the same again, write another reason.
@@ -121,15 +122,17 @@ func (g given[T]) orZero() (v T) {
 }
 
 type object struct {
-	To           given[switcher.Color]     `json:"to"`
-	Ramp         given[switcher.Ramp]      `json:"ramp"`
-	Reason       given[string]             `json:"reason"`
-	IfGeneration given[uint64]             `json:"if_generation"`
-	GateTimeout  given[switcher.Duration]  `json:"gate_timeout"`
-	DrainTimeout given[switcher.Duration]  `json:"drain_timeout"`
-	Deadlines    given[switcher.Deadlines] `json:"drain_deadlines"`
-	Pins         given[switcher.PinPolicy] `json:"pins"`
-	PinDeadline  given[switcher.Duration]  `json:"pin_deadline"`
+	To             given[switcher.Color]         `json:"to"`
+	Ramp           given[switcher.Ramp]          `json:"ramp"`
+	Reason         given[string]                 `json:"reason"`
+	IfGeneration   given[uint64]                 `json:"if_generation"`
+	GateTimeout    given[switcher.Duration]      `json:"gate_timeout"`
+	DrainTimeout   given[switcher.Duration]      `json:"drain_timeout"`
+	Deadlines      given[switcher.Deadlines]     `json:"drain_deadlines"`
+	Pins           given[switcher.PinPolicy]     `json:"pins"`
+	PinDeadline    given[switcher.Duration]      `json:"pin_deadline"`
+	OnFailure      given[switcher.FailurePolicy] `json:"on_failure"`
+	RollbackWindow given[switcher.Duration]      `json:"rollback_window"`
 }
 
 func parseObject(text []byte) (Intent, error) {
@@ -142,6 +145,7 @@ func parseObject(text []byte) (Intent, error) {
 		Options: switcher.Options{
 			GateTimeout: o.GateTimeout.orZero(), DrainTimeout: o.DrainTimeout.orZero(), Deadlines: o.Deadlines.orZero(),
 			Pins: o.Pins.orZero(), PinDeadline: o.PinDeadline.orZero(),
+			OnFailure: o.OnFailure.orZero(), RollbackWindow: o.RollbackWindow.orZero(),
 		},
 	}
 	return in, in.validate()

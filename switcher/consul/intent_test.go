@@ -26,6 +26,8 @@ var malformed = []string{
 	`{"to":"green","if_generation":18446744073709551616}`, `{"to":"green","if_generation":1e3}`, `{"to":"green","if_generation":{}}`,
 	`{"to":"green","gate_timeout":30}`, `{"to":"green","gate_timeout":"30"}`, `{"to":"green","gate_timeout":"-1s"}`, `{"to":"green","gate_timeout":"25h"}`, `{"to":"green","gate_timeout":null}`,
 	`{"to":"green","pins":"keep"}`, `{"to":"green","pins":null}`, `{"to":"green","pins":true}`, `{"to":"green","pin_deadline":"200h"}`, `{"to":"green","pin_deadline":5}`,
+	`{"to":"green","on_failure":"pray"}`, `{"to":"green","on_failure":null}`, `{"to":"green","on_failure":1}`,
+	`{"to":"green","rollback_window":"1000h"}`, `{"to":"green","rollback_window":"-1s"}`, `{"to":"green","rollback_window":30}`, `{"to":"green","rollback_window":null}`,
 	`{"to":"green","drain_timeout":""}`, `{"to":"green","drain_timeout":"1000h"}`, `{"to":"green","drain_timeout":"soon"}`, `{"to":"green","drain_timeout":[]}`,
 	strings.Repeat("{\"to\":", 100), strings.Repeat("[", 10000), `{"to":"green","x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`,
 	"green " + strings.Repeat("y", maxValue), strings.Repeat("green", 80000),
@@ -60,6 +62,9 @@ func TestIntentsInBothForms(t *testing.T) {
 		`{"to":"green","pins":"drop"}`: {To: green, Options: switcher.Options{Pins: switcher.PinsDrop}},
 		`{"to":"green","pins":"hold","pin_deadline":"20m"}`: {
 			To: green, Options: switcher.Options{Pins: switcher.PinsHold, PinDeadline: switcher.Duration(20 * time.Minute)},
+		},
+		`{"to":"green","on_failure":"forward_only","rollback_window":"2h"}`: {
+			To: green, Options: switcher.Options{OnFailure: switcher.OnFailureForwardOnly, RollbackWindow: switcher.Duration(2 * time.Hour)},
 		},
 		`{"to":"green","ramp":"10:5m,50:hold","reason":"try","if_generation":7,"gate_timeout":"1m","drain_timeout":"15m"}`: {
 			To: green, Ramp: &ramp, Reason: "try", IfGeneration: &seven,

@@ -17,7 +17,7 @@
 // # Routes
 //
 //	GET  /v1/services                  {"services":[view, …]}
-//	GET  /v1/services/{name}           one view
+//	GET  /v1/services/{name}           one view; "rollback_window" says whether a rollback is open
 //	GET  /v1/services/{name}/history   {"moves":[move, …]}, newest first
 //	GET  /v1/services/{name}/streams   {"streams":[stream, …],"total":n,"next":id}
 //	GET  /v1/events                    every change, as server-sent events

@@ -152,6 +152,8 @@ var malformed = []struct {
 	{"a generation as text", withBody(`{"if_generation":"1"}`), 400, CodeInvalid, "if_generation", 17},
 	{"a generation beyond 64 bits", withBody(`{"if_generation":18446744073709551616}`), 400, CodeInvalid, "if_generation", 17},
 	{"a duration as a number", withBody(`{"gate_timeout":30}`), 400, CodeInvalid, "gate_timeout", 16},
+	{"a failure policy that is a number", withBody(`{"on_failure":1}`), 400, CodeInvalid, "on_failure", 14},
+	{"a rollback window without a unit", withBody(`{"rollback_window":"30"}`), 400, CodeInvalid, "rollback_window", 19},
 	{"a duration without a unit", withBody(`{"gate_timeout":"30"}`), 400, CodeInvalid, "gate_timeout", 16},
 	{"a ramp as a list", withBody(`{"ramp":[10,50]}`), 400, CodeInvalid, "ramp", 8},
 	{"a ramp that falls", withBody(`{"ramp":"50,10"}`), 400, CodeInvalid, "ramp", 8},

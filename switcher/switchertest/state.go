@@ -42,6 +42,7 @@ func ramping() switcher.ServiceState {
 					switcher.StreamWebSocket: switcher.Duration(30 * time.Minute), switcher.StreamUpload: switcher.Duration(2 * time.Hour),
 				},
 				Pins: switcher.PinsHold, PinDeadline: switcher.Duration(20 * time.Minute),
+				OnFailure: switcher.OnFailureFreeze, RollbackWindow: switcher.Duration(2 * time.Hour),
 			},
 			By: "uid 1000", Reason: `1.4.2 "final"`, Started: at(1),
 		},
@@ -52,7 +53,7 @@ func ramping() switcher.ServiceState {
 
 func draining() switcher.ServiceState {
 	s := fresh(12)
-	s.Phase, s.Previous = switcher.Draining, switcher.Green
+	s.Phase, s.Previous, s.RollbackUntil = switcher.Draining, switcher.Green, at(40)
 	s.Cutover = &switcher.Cutover{
 		ID: "c-2", Kind: switcher.KindRollback, Services: []string{"draining"},
 		From: switcher.Green, To: switcher.Blue, Drain: switcher.Green, Started: at(9),
