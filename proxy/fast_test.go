@@ -14,7 +14,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
@@ -103,6 +105,50 @@ func TestAnUpstreamIsToldSoonThatNobodyWaits(t *testing.T) {
 	c.Close()
 	receive(t, left)
 	attemptError(t, receive(t, f.results), StageCanceled)
+}
+
+func TestAHeadThatDoesNotComeInTimeIsATimeoutAlsoBehindABody(t *testing.T) {
+	addr := rawUpstream(t, func(_ net.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
+	f := newFront(t, fastForwarderOf(t, func(tr *reverseproxy.HTTPTransport) {
+		tr.ResponseHeaderTimeout = caddy.Duration(10 * time.Millisecond)
+	}), addr).start(t, frontH1)
+	for _, body := range []string{"", "content"} {
+		res, err := http.Post("http://"+f.addr()+"/", "text/plain", strings.NewReader(body))
+		must(t, err)
+		res.Body.Close()
+		if err := attemptError(t, receive(t, f.results), StageSent); !err.Timeout {
+			t.Errorf("%q: got %v", body, err)
+		}
+	}
+}
+
+func TestAHeadMayComeBeforeItsRequestIsWholeAndIsBoundNoMore(t *testing.T) {
+	more := make(chan struct{})
+	addr := rawUpstream(t, func(c net.Conn, br *bufio.Reader) {
+		readHead(br)
+		send(t, c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+		_, _ = io.ReadFull(br, make([]byte, len("7\r\ncontent\r\n0\r\n\r\n")))
+		<-more
+		send(t, c, "1\r\nb\r\n0\r\n\r\n")
+	})
+	f := newFront(t, fastForwarderOf(t, func(tr *reverseproxy.HTTPTransport) {
+		tr.ResponseHeaderTimeout = caddy.Duration(10 * time.Millisecond)
+	}), addr).start(t, frontH2C)
+	out, in := io.Pipe()
+	r, err := http.NewRequest(http.MethodPost, "http://"+f.addr()+"/", out)
+	must(t, err)
+	client := &http.Transport{Protocols: new(http.Protocols)}
+	client.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(client.CloseIdleConnections)
+	res, err := client.RoundTrip(r)
+	must(t, err)
+	defer res.Body.Close()
+	_, err = io.WriteString(in, "content")
+	must(t, err)
+	must(t, in.Close())
+	time.AfterFunc(50*time.Millisecond, func() { close(more) }) // longer than a head may take
+	equal(t, "body", readAll(t, res.Body), "ab")
+	must(t, receive(t, f.results))
 }
 
 func TestADialThatHangsEndsWithItsClient(t *testing.T) {

@@ -126,6 +126,9 @@ type fastSending struct {
 	r      *http.Request
 	sent   chan struct{}         // closed when the body is read no more; nil: it is not read at all
 	broken atomic.Pointer[error] // why the body could not be sent, if that was not the upstream's fault
+
+	mu              sync.Mutex
+	headed, bounded bool // guarded by mu; expectHead's
 }
 
 // exchange sends the request, and waits for the head of the response.
@@ -148,15 +151,34 @@ func (s *fastSending) exchange(p fastPatience) (h1.Response, error) {
 		}
 		_ = s.c.SetReadDeadline(time.Time{})
 	}
-	if q.Length != 0 && proceed {
-		s.sides.Add(1)
-		s.sent = make(chan struct{})
-		go s.send()
-		p.Head = 0 // a body may take its time
-	} else {
+	if q.Length == 0 || !proceed {
 		closeBody(s.r)
+		return s.head(p.Head, s.interim)
 	}
-	return s.head(p.Head, s.interim)
+	s.sides.Add(1)
+	s.sent = make(chan struct{})
+	go s.send(p.Head)
+	head, err := s.head(0, s.interim) // the body may take its time
+	s.expectHead(0)
+	return head, err
+}
+
+// expectHead bounds the wait for the head from here on. Zero says that it has come,
+// and is the last word, whichever side is done first.
+func (s *fastSending) expectHead(patience time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.headed:
+	case patience > 0:
+		s.bounded = true
+		_ = s.c.SetReadDeadline(time.Now().Add(patience))
+	default:
+		s.headed = true
+		if s.bounded {
+			_ = s.c.SetReadDeadline(time.Time{})
+		}
+	}
 }
 
 func (s *fastSending) request(expects bool) h1.Request {
@@ -193,8 +215,9 @@ func (s *fastSending) interim(status int, h http.Header) error {
 	return nil
 }
 
-// send sends the body. It goes on while the response is read.
-func (s *fastSending) send() {
+// send sends the body. It goes on while the response is read, and bounds the wait
+// for that when all was sent.
+func (s *fastSending) send(patience time.Duration) {
 	defer close(s.sent)
 	defer s.leave()
 	defer closeBody(s.r)
@@ -213,7 +236,9 @@ func (s *fastSending) send() {
 			}
 		}
 		if err == io.EOF {
-			_ = s.c.End(s.r.Trailer)
+			if s.c.End(s.r.Trailer) == nil && patience > 0 {
+				s.expectHead(patience)
+			}
 			return
 		}
 		if err != nil {
