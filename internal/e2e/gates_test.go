@@ -110,7 +110,7 @@ func TestAServerThatDoesNotAgreeRefusesACutoverAndFreezesARamp(t *testing.T) {
 	}
 	var plan switcher.Plan
 	out := e.cli("plan", "app", "--to", "green", "--json")
-	if err := json.Unmarshal([]byte(out.stdout), &plan); err != nil || len(plan.Gates) != 2 || plan.Gates[1].Gate != "change-board" || plan.Gates[1].Decision != switcher.Refuse {
+	if err := json.Unmarshal([]byte(out.stdout), &plan); err != nil || len(plan.Gates) != 3 || plan.Gates[1].Gate != "change-board" || plan.Gates[1].Decision != switcher.Refuse {
 		t.Errorf("%v: %s", err, out)
 	}
 	out = e.cli("cutover", "app", "--to", "green", "--reason", "1.5.0")
