@@ -45,7 +45,7 @@ func NewClient(socket string) *Client {
 // In an upgrade the socket changes hands: for a moment it is not there, and what
 // its processes lock is.
 const (
-	handoverPatience = 500 * time.Millisecond
+	handoverPatience = 2 * time.Second
 	handoverStep     = 10 * time.Millisecond
 )
 
