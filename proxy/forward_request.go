@@ -74,13 +74,22 @@ func (a *attempt) attachBody(out *http.Request) {
 // are none.
 func (a *attempt) announcedTrailer() (announced http.Header) {
 	keep := a.endToEnd()
-	for k := range a.r.Trailer {
+	announce := func(k string) {
 		if keep(k) {
 			if announced == nil {
 				announced = make(http.Header)
 			}
 			announced[k] = nil
 		}
+	}
+	if a.x.Upload != nil { // whose reading may go on from an attempt before
+		for _, k := range a.x.Upload.trailers {
+			announce(k)
+		}
+		return announced
+	}
+	for k := range a.r.Trailer {
+		announce(k)
 	}
 	return announced
 }

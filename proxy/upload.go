@@ -22,6 +22,7 @@ type upload struct {
 	size      int64        // when src reached it, the body is complete; -1: only EOF tells
 	http1     bool         // the client's protocol
 	interrupt func() error // ends a Read of src that waits for the client
+	trailers  []string     // that were announced; the server writes to its own table as it reads
 
 	mu       sync.Mutex
 	moved    sync.Cond             // on mu: anything below has changed
@@ -50,6 +51,9 @@ func newUpload(w http.ResponseWriter, r *http.Request, keep *spool.Spool) *uploa
 	u.interrupt = func() error { return http.NewResponseController(w).SetReadDeadline(longAgo) }
 	if u.http1 {
 		u.size = r.ContentLength
+	}
+	for name := range r.Trailer {
+		u.trailers = append(u.trailers, name)
 	}
 	return u
 }
