@@ -230,10 +230,10 @@ func (s *fastSending) send(patience time.Duration) {
 		buf := buffers.buffer()
 		n, err := s.r.Body.Read(buf)
 		if n > 0 {
-			buffers.passed(n)
 			if _, werr := s.c.Write(buf[:n]); werr != nil {
 				return // the response, if there is one, says more
 			}
+			buffers.passed(n) // not before: it may lend buf to somebody else
 		}
 		if err == io.EOF {
 			if s.c.End(s.r.Trailer) == nil && patience > 0 {
