@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -64,6 +65,16 @@ func (x *fastExchange) over() {
 	}
 	x.parts()
 	x.leave()
+}
+
+// writeHead sends the head of a request. An error is of a request that cannot be
+// sent at all; after any other an answer may have come all the same.
+func (x *fastExchange) writeHead(q *h1.Request) error {
+	err := x.c.WriteHead(q)
+	if failed, ok := errors.AsType[*h1.Error](err); ok && failed.Stage == h1.StageRefused {
+		return err
+	}
+	return nil
 }
 
 // head waits for the final head of the response, for as long as patience if that

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/textproto"
 	"sync"
@@ -31,9 +30,9 @@ func (f *fastForwarder) Forward(w http.ResponseWriter, r *http.Request, x *Excha
 	if hasBody(r) || r.Trailer != nil || f.ops != nil || webSocketRequest(r) != wsNone {
 		return f.transportForwarder.Forward(w, r, x)
 	}
-	to, err := f.targets.get(x.Upstream)
+	to, err := f.target(x)
 	if err != nil {
-		return &AttemptError{Err: fmt.Errorf("upstream %s: %w", x.Upstream, err), Stage: StageDial}
+		return err
 	}
 	l := &light{t: f.t, to: to}
 	l.a.f, l.a.w, l.a.r, l.a.x, l.a.light = f.transportForwarder, w, r, x, l
@@ -193,11 +192,8 @@ func (l *light) send(x *fastExchange) (h1.Response, error) {
 	if !trustedProxy(r) {
 		q.Omit = claimsOrigin
 	}
-	if err := x.c.WriteHead(&q); err != nil {
-		if failed, ok := errors.AsType[*h1.Error](err); ok && failed.Stage == h1.StageRefused {
-			return h1.Response{}, err
-		}
-		// An answer may have come all the same.
+	if err := x.writeHead(&q); err != nil {
+		return h1.Response{}, err
 	}
 	return x.head(l.t.patience.Head, l.interim)
 }

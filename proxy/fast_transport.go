@@ -134,12 +134,9 @@ type fastSending struct {
 // exchange sends the request, and waits for the head of the response.
 func (s *fastSending) exchange(p fastPatience) (h1.Response, error) {
 	q := s.request(p.Continue > 0)
-	if err := s.c.WriteHead(&q); err != nil {
-		if failed, ok := errors.AsType[*h1.Error](err); ok && failed.Stage == h1.StageRefused {
-			closeBody(s.r)
-			return h1.Response{}, err
-		}
-		// An answer may have come all the same.
+	if err := s.writeHead(&q); err != nil {
+		closeBody(s.r)
+		return h1.Response{}, err
 	}
 	proceed := true
 	if q.Expect {

@@ -82,6 +82,15 @@ func (c *targetCache) get(upstream string) (*target, error) {
 	return t, nil
 }
 
+// target is where an exchange goes; the error is an *AttemptError.
+func (f *transportForwarder) target(x *Exchange) (*target, error) {
+	to, err := f.targets.get(x.Upstream)
+	if err != nil {
+		return nil, &AttemptError{Err: fmt.Errorf("upstream %s: %w", x.Upstream, err), Stage: StageDial}
+	}
+	return to, nil
+}
+
 // transportContext is the context of an outgoing request: the client's, with
 // what a transport module looks up in it. The table of variables is a copy,
 // since a transport may go on dialing, and reading it, after the request it

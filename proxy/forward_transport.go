@@ -69,9 +69,9 @@ func newTransportForwarder(rt http.RoundTripper, opts forwardOptions) (*transpor
 
 // Forward implements Forwarder.
 func (f *transportForwarder) Forward(w http.ResponseWriter, r *http.Request, x *Exchange) error {
-	to, err := f.targets.get(x.Upstream)
+	to, err := f.target(x)
 	if err != nil {
-		return &AttemptError{Err: fmt.Errorf("upstream %s: %w", x.Upstream, err), Stage: StageDial}
+		return err
 	}
 	a := f.begin(w, r, x, to)
 	defer f.closeIdle()

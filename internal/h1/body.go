@@ -4,7 +4,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"syscall"
 )
 
 // Read reads content, without its framing. io.EOF, which may come together with
@@ -51,11 +50,7 @@ func (c *Conn) Await() bool {
 		return false
 	}
 	if !c.ahead() && c.in.err == nil && !c.in.done {
-		_ = c.raw.Read(func(fd uintptr) bool { // its errors are Read's too
-			var b [1]byte
-			_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-			return err != syscall.EAGAIN && err != syscall.EINTR
-		})
+		_ = c.raw.Read(func(fd uintptr) bool { return peek(fd) != sightNothing }) // its errors are Read's too
 	}
 	return true
 }

@@ -12,7 +12,7 @@ import (
 //
 // Of the methods that write (WriteHead, Write, Flush, End) one may run at a
 // time, and of those that read (AwaitContinue, ReadHead, Read, Took) one; both
-// kinds may run at once, after WriteHead. Close, Cancel, Waiting and the
+// kinds may run at once, after WriteHead. Close, Cancel and the
 // deadlines may be called by anybody. All others want both kinds to be over.
 type Conn struct {
 	nc      net.Conn
@@ -129,12 +129,6 @@ func (c *Conn) Cancel(exchange uint64) bool {
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.timed.Store(true)
 	return c.nc.SetReadDeadline(t)
-}
-
-// SetWriteDeadline is net.Conn's. A write that it ends cannot go on.
-func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.timed.Store(true)
-	return c.nc.SetWriteDeadline(t)
 }
 
 // Reusable reports whether the connection may serve another exchange: it has

@@ -16,41 +16,40 @@ const (
 	sightEnd           // or an error
 )
 
+// peek looks at a socket without taking anything, or waiting.
+func peek(fd uintptr) sight {
+	var b [1]byte
+	for {
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		switch {
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN:
+			return sightNothing
+		case err == nil && n > 0:
+			return sightBytes
+		default:
+			return sightEnd
+		}
+	}
+}
+
 // peeker looks at sockets, one at a time, and keeps what a look needs. The zero
 // value is ready.
 type peeker struct {
 	look func(fd uintptr)
-	n    int
-	err  error
-	b    [1]byte
+	seen sight
 }
 
 // at looks without taking anything, or waiting.
 func (p *peeker) at(raw syscall.RawConn) sight {
 	if p.look == nil {
-		p.look = func(fd uintptr) {
-			for {
-				p.n, _, p.err = syscall.Recvfrom(int(fd), p.b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-				if p.err != syscall.EINTR {
-					return
-				}
-			}
-		}
+		p.look = func(fd uintptr) { p.seen = peek(fd) }
 	}
-	switch err := raw.Control(p.look); { // Read would want a deadline that has not passed
-	case err != nil:
+	if raw.Control(p.look) != nil { // Read would want a deadline that has not passed
 		return sightEnd
-	case p.err == syscall.EAGAIN:
-		return sightNothing
-	case p.err == nil && p.n > 0:
-		return sightBytes
 	}
-	return sightEnd
+	return p.seen
 }
-
-// Waiting reports whether the peer has sent something that was not read from
-// the socket, or has left. It takes nothing, and does not wait.
-func (c *Conn) Waiting() bool { return c.raw != nil && new(peeker).at(c.raw) != sightNothing }
 
 // What waits below a layer may turn out to be the layer's own: many TLS servers
 // send tickets after the handshake, which lie there until the first Read. That

@@ -174,3 +174,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 }
 
 var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+// Waiting reports whether the peer has sent something that was not read from the
+// socket, or has left. It takes nothing, and does not wait.
+func (c *Conn) Waiting() bool { return c.raw != nil && new(peeker).at(c.raw) != sightNothing }
