@@ -15,11 +15,12 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	"github.com/greenroom-proxy/greenroom/internal/cli"
-	_ "github.com/greenroom-proxy/greenroom/proxy"
+	"github.com/greenroom-proxy/greenroom/proxy"
 )
 
 func main() {
 	caddy.CustomBinaryName = "greenroom"
+	caddy.CustomVersion = "greenroom " + proxy.Version() + ", Caddy" // which says its own behind it
 	cli.Register()
 	caddycmd.Main()
 }

@@ -71,6 +71,7 @@ type edge struct {
 	runtime   *runtime
 	budget    *budget
 	leak      *leak
+	samples   *samples // nil: nothing is sampled
 	onward    *Onward
 	spool     spool.Limits
 	outcomes  func() *outcomes // made at first use, so that a refused config shows in no metric
@@ -141,6 +142,7 @@ func (app *App) edge(ctx caddy.Context, name string, s *Service) (*edge, error) 
 		name: name, config: s, service: rt.switcher.Service(name), runtime: rt,
 		budget:   rt.budget(name),
 		leak:     rt.leak(name),
+		samples:  rt.samplesOf(name),
 		onward:   app.onward(name, s.Resume),
 		outcomes: sync.OnceValue(func() *outcomes { return rt.metrics.of(name) }),
 	}
@@ -212,20 +214,23 @@ func (app *App) Stop() error { return app.runtime.withdraw(app) }
 // grace is how long tunnels may go on when the process ends: as long as
 // Caddy's grace_period lets requests, 10 seconds where that has no end.
 func (app *App) grace() time.Duration {
-	value, err := app.ctx.AppIfConfigured("http")
-	if h, ok := value.(*caddyhttp.App); ok && err == nil && h.GracePeriod > 0 {
+	if h := app.http(); h.GracePeriod > 0 {
 		return time.Duration(h.GracePeriod)
 	}
 	return 10 * time.Second
 }
 
-// lingers lets the requests of a process that has handed over go on for as long as
-// they last: HTTP/3 connections end with Caddy's grace period otherwise.
-func (app *App) lingers() {
+// lingers lets requests that a config, or a process, leaves behind go on for as
+// long as they last: HTTP/3 connections end with Caddy's grace period otherwise.
+func (app *App) lingers() { app.http().GracePeriod = 0 }
+
+// http is Caddy's app beside this one; an empty one where there is none.
+func (app *App) http() *caddyhttp.App {
 	value, err := app.ctx.AppIfConfigured("http")
 	if h, ok := value.(*caddyhttp.App); ok && err == nil {
-		h.GracePeriod, h.ShutdownDelay = 0, 0
+		return h
 	}
+	return new(caddyhttp.App)
 }
 
 // Cleanup implements caddy.CleanerUpper.

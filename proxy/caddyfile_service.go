@@ -84,6 +84,7 @@ func (s *Service) unmarshal(d *caddyfile.Dispenser) error {
 		"soak":                  block.DurationOrZero(&s.Soak),
 		"gate":                  s.readGate,
 		"gate_timeout":          block.Duration(&s.GateTimeout),
+		"compare":               s.readCompare,
 		"on_failure":            block.Text((*string)(&s.OnFailure)),
 		"rollback_window":       block.Duration(&s.RollbackWindow),
 		"drain_timeout":         block.Duration(&s.DrainTimeout),

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/compare"
 )
 
 // Service is the config of one service: two pools, how they are checked, and
@@ -66,11 +67,15 @@ type Service struct {
 	GateTimeout caddy.Duration `json:"gate_timeout,omitempty"`
 
 	// What happens in the middle of a ramp when a gate refuses or stays closed,
-	// or the target has no healthy upstream left: rollback brings all traffic back
+	// the target has no healthy upstream left, or it does worse (compare): rollback brings all traffic back
 	// at once; freeze holds the ramp at its weight until an operator resumes or
 	// goes back; forward_only never goes back by itself, and goes on when the
 	// gates open. Default: rollback.
 	OnFailure switcher.FailurePolicy `json:"on_failure,omitempty"`
+
+	// Comparing the target of a ramp with the color beside it. Default: by errors,
+	// connect errors and latency.
+	Compare *Compare `json:"compare,omitempty"`
 
 	// How long after the flip a rollback is reckoned with, up to 720h: greenroom
 	// rollback-window says when contracting the database's schema is safe. A
@@ -132,6 +137,7 @@ type Service struct {
 	balance switcher.Balance
 	active  switcher.Color
 	gates   *builtGates
+	limits  *compare.Limits // nil: nothing is compared
 }
 
 // Retry says when a request is tried at another upstream, and when an upstream
@@ -194,6 +200,9 @@ func (s *Service) prepare() (err error) {
 	if s.gates, err = s.Gates.build(s); err != nil {
 		return err
 	}
+	if s.limits, err = s.Compare.limits(s.Pin != nil); err != nil {
+		return err
+	}
 	return errors.Join(
 		s.Forwarder.prepare(),
 		s.Resume.prepare(),
@@ -224,7 +233,7 @@ func (s *Service) switcherConfig() switcher.Config {
 	if s.gates != nil {
 		gates = append(gates, s.gates.gates...)
 	}
-	return switcher.Config{Active: s.active, Ramp: s.ramp, Gates: gates, Pins: s.Pin.config(), Options: s.options()}
+	return switcher.Config{Active: s.active, Ramp: s.ramp, Gates: gates, Compare: s.limits, Pins: s.Pin.config(), Options: s.options()}
 }
 
 func (r *Retry) prepare() error {

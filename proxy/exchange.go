@@ -74,6 +74,13 @@ type Exchange struct {
 	// head was. The forwarder sets it; only the handler reads it.
 	Status int
 
+	// Relayed, if not nil, is called when that head is relayed.
+	Relayed func(status int)
+
+	// Broken: the upstream's answer could not be read to its end. The forwarder
+	// sets it.
+	Broken bool
+
 	// CloseCode is that of a WebSocket that is ended. 0: 1012.
 	CloseCode uint16
 
@@ -110,6 +117,14 @@ type Onward struct {
 	// Leaves: it may go on from the other color too, and goes there when it is
 	// to end.
 	Leaves bool
+}
+
+// relays says that the head of a response is relayed now.
+func (x *Exchange) relays(status int) {
+	x.Status = status
+	if x.Relayed != nil {
+		x.Relayed(status)
+	}
 }
 
 // OnCut says how to end the exchange when the deadline of a drain has passed.
@@ -184,7 +199,7 @@ func (x *Exchange) Detach() (finish func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.detached = true
-	x.Onward, x.Elsewhere, x.Upload = nil, nil, nil // which hold the config, and the request
+	x.Onward, x.Elsewhere, x.Upload, x.Relayed = nil, nil, nil, nil // which hold the config, and the request
 	return x.finish
 }
 

@@ -228,20 +228,37 @@ func (s *fastSending) send(patience time.Duration) {
 		n, err := s.r.Body.Read(buf)
 		if n > 0 {
 			if _, werr := s.c.Write(buf[:n]); werr != nil {
-				return // the response, if there is one, says more
+				s.unsent(werr)
+				return
 			}
 			buffers.passed(n) // not before: it may lend buf to somebody else
 		}
 		if err == io.EOF {
-			if s.c.End(s.r.Trailer) == nil && patience > 0 {
+			if err := s.c.End(s.r.Trailer); err != nil {
+				s.unsent(err)
+			} else if patience > 0 {
 				s.expectHead(patience)
 			}
 			return
 		}
 		if err != nil {
-			s.broken.CompareAndSwap(nil, &err)
-			s.cancel()
+			s.breaks(err)
 			return
 		}
 	}
+}
+
+// unsent is for a body that could not be written. If that was the upstream's
+// doing, the response, if there is one, says more; what was wrong with the body
+// itself, nobody will say.
+func (s *fastSending) unsent(err error) {
+	if failed, ok := errors.AsType[*h1.Error](err); ok && failed.Kind == h1.KindMisuse {
+		s.breaks(err)
+	}
+}
+
+// breaks ends the exchange because of the body.
+func (s *fastSending) breaks(cause error) {
+	s.broken.CompareAndSwap(nil, &cause)
+	s.cancel()
 }

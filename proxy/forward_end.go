@@ -187,6 +187,7 @@ func (a *attempt) sayGoodbye(kind switcher.StreamKind, announced []string) error
 			}
 			a.w.Header()[name] = []string{value}
 		}
+		return a.flush() // they have time of their own to be written in
 	}
 	return nil
 }

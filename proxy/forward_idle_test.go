@@ -5,6 +5,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,12 +16,15 @@ import (
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
+// briefTimeouts are a global option: either side of a body is waited for a moment only.
+const briefTimeouts = "servers {\ntimeouts {\nread_body_idle 150ms\nwrite_idle 150ms\n}\n}"
+
 // idleHouse is a secure house that waits only a moment for a client's body.
 func idleHouse(t *testing.T, services string) *house {
 	t.Helper()
 	h := newHouse(t)
 	h.secure = true
-	h.globals = "servers {\ntimeouts {\nread_body_idle 150ms\nwrite_idle 150ms\n}\n}"
+	h.globals = briefTimeouts
 	h.load(services, "blue_green app")
 	h.healthy("app")
 	h.certified()
@@ -49,6 +53,31 @@ func swallowing(t *testing.T) string {
 			_ = rc.Flush()
 		}
 	})
+}
+
+// firstThen writes "first", and goes on when it is told, or the client has left.
+func firstThen(w http.ResponseWriter, r *http.Request, goOn <-chan struct{}) {
+	_, _ = io.WriteString(w, "first")
+	_ = http.NewResponseController(w).Flush()
+	select {
+	case <-goOn:
+	case <-r.Context().Done():
+	}
+}
+
+// begin sends a request for what begins with "first", and reads that.
+func begin(t *testing.T, transport http.RoundTripper, url string) *http.Response {
+	t.Helper()
+	res := roundTrip(t, transport, http.MethodGet, url, nil)
+	_, err := io.ReadFull(res.Body, make([]byte, len("first")))
+	must(t, err)
+	return res
+}
+
+// rest is what still comes of a response, and how it ends.
+func rest(res *http.Response) string {
+	text, err := io.ReadAll(res.Body)
+	return fmt.Sprintf("%q %v", text, err)
 }
 
 // beginUpload begins a request whose body goes on until out is closed.
@@ -123,7 +152,7 @@ func TestAWebSocketOverAStreamMayBeSilent(t *testing.T) {
 	swallows, echoes := swallowing(t), upgradeUpstream(t, "", func(c net.Conn, br *bufio.Reader) { _, _ = io.Copy(c, br) })
 	h := newHouse(t)
 	h.secure = true
-	h.globals = "servers {\ntimeouts {\nread_body_idle 150ms\nwrite_idle 150ms\n}\n}"
+	h.globals = briefTimeouts
 	h.load(pair("app", swallows, swallows)+pair("chat", echoes, echoes), "blue_green /chat chat\nblue_green app")
 	h.healthy("app", "chat")
 	h.certified()

@@ -48,9 +48,9 @@ func (a *attempt) attachBody(out *http.Request) {
 	a.body.interrupt = func() error { return a.rc.SetReadDeadline(longAgo) }
 	if r.ProtoMajor == 1 {
 		a.body.size = r.ContentLength
-		if httpguts.HeaderValuesContainsToken(r.Header["Expect"], "100-continue") {
-			a.body.before = a.sendContinue
-		}
+	}
+	if r.ProtoMajor != 2 && httpguts.HeaderValuesContainsToken(r.Header["Expect"], "100-continue") {
+		a.body.before = a.sendContinue // the server for HTTP/2 has no other order
 	}
 	if a.x.Upload != nil {
 		a.x.Upload.lend(a.body, a.x.Received)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/greenroom-proxy/greenroom/internal/h3"
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
@@ -47,6 +48,7 @@ func (a *attempt) relay(res *http.Response) error {
 	case writeErr != nil:
 		return a.aborted("writing to the client", writeErr)
 	case readErr != nil:
+		a.x.Broken = a.cause() == nil
 		if kind == switcher.StreamDownload && stays != "" && a.x.Onward != nil && a.r.Context().Err() == nil {
 			a.x.Onward.Observer.Cut(stays)
 		}
@@ -90,7 +92,8 @@ func (a *attempt) writeHead(res *http.Response) (announced []string) {
 		// panic when it meets the body's end after the handler.
 		h["Connection"] = []string{"close"}
 	}
-	a.x.Status = res.StatusCode
+	h3.LeaveLengthOut(h, a.r, res.StatusCode)
+	a.x.relays(res.StatusCode)
 	a.w.WriteHeader(res.StatusCode)
 	return announced
 }
@@ -151,6 +154,9 @@ func (c *copying) next() (more bool, readErr, writeErr error) {
 	}
 	if err == io.EOF {
 		c.bye.finish()
+		if c.flushes && n == 0 {
+			return false, nil, c.flush() // after a silence, the end has no time left to be written in
+		}
 		return false, nil, nil
 	}
 	if err != nil {

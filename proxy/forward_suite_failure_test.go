@@ -44,6 +44,9 @@ func testTruncated(t *testing.T, fw Forwarder) {
 			if err := receive(t, f.results); !errors.Is(err, ErrAborted) || !strings.Contains(err.Error(), f.upstreams[0]) {
 				t.Errorf("got %v", err)
 			}
+			if !receive(t, f.exchanges).Broken {
+				t.Errorf("%s over %s: not held against the upstream", response, p)
+			}
 		}
 	}
 }
@@ -171,12 +174,16 @@ func testCutAfter(t *testing.T, fw Forwarder) {
 		f := newFront(t, fw, addr).start(t, p)
 		res := get(t, f, "/")
 		drained := errors.New("drained")
-		receive(t, f.exchanges).Cut(drained)
+		x := receive(t, f.exchanges)
+		x.Cut(drained)
 		if _, err := io.ReadAll(res.Body); err == nil {
 			t.Error("the body ended as if whole")
 		}
 		if err := receive(t, f.results); !errors.Is(err, ErrAborted) || !errors.Is(err, drained) {
 			t.Errorf("got %v", err)
+		}
+		if x.Broken {
+			t.Error("held against the upstream")
 		}
 	}
 }

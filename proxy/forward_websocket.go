@@ -119,7 +119,7 @@ func (a *attempt) checkSwitch(res *http.Response) (io.ReadWriteCloser, error) {
 // tunnelConn gives the client's connection and the upstream's to a tunnel that
 // outlives the handler, and the request.
 func (a *attempt) tunnelConn(up io.ReadWriteCloser) error {
-	a.x.Status = http.StatusSwitchingProtocols
+	a.x.relays(http.StatusSwitchingProtocols)
 	a.w.WriteHeader(http.StatusSwitchingProtocols)
 	// Past what is around the server's own writer: Caddy's recorder for
 	// access logs would stay in between, without a half-close, for as long as
@@ -154,7 +154,7 @@ func (a *attempt) tunnelConn(up io.ReadWriteCloser) error {
 // A stream is bound to its handler, so this returns when the tunnel has ended.
 func (a *attempt) tunnelStream(up io.ReadWriteCloser) error {
 	defer up.Close()
-	a.x.Status = http.StatusOK
+	a.x.relays(http.StatusOK)
 	a.w.WriteHeader(http.StatusOK)
 	if err := a.flush(); err != nil {
 		return a.aborted("writing to the client", err)

@@ -5,7 +5,8 @@ import "github.com/caddyserver/caddy/v2"
 // Gates are what must hold before each step of a cutover, besides min_healthy
 // and soak. All are asked at once. One that waits is asked again each second
 // until gate_timeout; what that means in the middle of a ramp on_failure says.
-// greenroom plan asks them without moving anything.
+// greenroom plan asks them without moving anything. Each has a name of its own, and
+// none of healthy, soak, connections and store, which are Greenroom's.
 type Gates struct {
 	// Gates that ask a server by POST.
 	HTTP []*HTTPGate `json:"http,omitempty"`

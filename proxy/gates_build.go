@@ -48,10 +48,14 @@ type builtGates struct {
 // gateEvery is how often a gate that goes over the network is asked again.
 const gateEvery = time.Second
 
+// reserved are the names of gates that no config names: of health, of the fast
+// forwarder, and of the store that a step is written to.
+var reserved = []string{switcher.HealthyShare{}.Name(), switcher.Soak{}.Name(), (*ahead)(nil).Name(), "store"}
+
 // build makes all gates of a service.
 func (g *Gates) build(s *Service) (*builtGates, error) {
 	b := &builtGates{context: gateContext{pinned: s.Pin != nil, consul: new(atomic.Pointer[consul.Client])}}
-	names := map[string]bool{"healthy": true, "soak": true}
+	names := make(map[string]bool)
 	for i, c := range g.all() {
 		gate, err := c.build(&b.context)
 		if err != nil {
@@ -61,6 +65,8 @@ func (g *Gates) build(s *Service) (*builtGates, error) {
 		switch {
 		case !serviceName.MatchString(name):
 			return nil, fmt.Errorf("gate %q: the name must match %s", name, serviceName)
+		case slices.Contains(reserved, name):
+			return nil, fmt.Errorf("gate %q: Greenroom's own gates are named %s: give it another name", name, strings.Join(reserved, ", "))
 		case names[name]:
 			return nil, fmt.Errorf("two gates are named %q: give one a name of its own", name)
 		}

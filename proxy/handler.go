@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -52,17 +53,23 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	if h.edge.runtime.leaving.Load() != nil && r.ProtoMajor < 3 {
-		w.Header().Set("Connection", "close") // over HTTP/2 a GOAWAY
+	if h.edge.runtime.leaving.Load() != nil {
+		w.Header().Del("Alt-Svc") // nobody is to begin with HTTP/3 here
+		if r.ProtoMajor < 3 {
+			w.Header().Set("Connection", "close") // over HTTP/2 a GOAWAY
+		}
 	}
 	t := newTrip(h.edge, r)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(t.placeholder)
 	}
 	err := checkTarget(r, h.edge.config.AllowAmbiguousPaths)
-	if err != nil {
+	switch {
+	case err != nil:
 		err = caddyhttp.Error(http.StatusBadRequest, err)
-	} else {
+	case tooEarly(r):
+		err = caddyhttp.Error(http.StatusTooEarly, fmt.Errorf("%s in early data, which anybody may have sent again: it is answered once the handshake is complete", r.Method))
+	default:
 		err = t.run(w, r)
 	}
 	if errors.Is(err, ErrAborted) {
@@ -74,6 +81,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		return nil
 	}
 	return err
+}
+
+// tooEarly reports whether r came before the client has shown that it is there,
+// in data that may be a copy, and is no method that is safe to repeat (RFC 8470
+// §5.2). Only HTTP/3 takes such data.
+func tooEarly(r *http.Request) bool {
+	return r.TLS != nil && !r.TLS.HandshakeComplete && !slices.Contains(idempotent, r.Method)
 }
 
 var (

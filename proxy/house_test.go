@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/greenroom-proxy/greenroom/internal/realserver"
 	"github.com/greenroom-proxy/greenroom/internal/testcert"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
@@ -235,24 +235,13 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// freeAddress returns a loopback address on which nobody listens, and below
-// those that the kernel gives to outgoing connections.
+// freeAddress is one on which nobody else listens until the test ends.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22000))
-		tcp, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		defer tcp.Close()
-		if udp, err := net.ListenPacket("udp", address); err == nil {
-			udp.Close()
-			return address
-		}
-	}
-	t.Fatal("no free port")
-	return ""
+	address, release, err := realserver.Reserve()
+	must(t, err)
+	t.Cleanup(release)
+	return address
 }
 
 func portOf(address string) string {

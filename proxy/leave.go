@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
@@ -109,13 +108,10 @@ type lastWill struct{ app *App }
 // Handle implements caddyevents.Handler. It has the process leave if it ends.
 func (w lastWill) Handle(context.Context, caddy.Event) error {
 	if !caddy.Exiting() {
-		return nil // a reload
+		w.app.lingers() // a reload
+		return nil
 	}
-	rt := w.app.runtime
-	delay := time.Duration(0)
-	if value, err := w.app.ctx.AppIfConfigured("http"); err == nil {
-		delay = time.Duration(value.(*caddyhttp.App).ShutdownDelay)
-	}
+	rt, delay := w.app.runtime, time.Duration(w.app.http().ShutdownDelay)
 	l := rt.leave(w.app, delay)
 	l.within(delay + l.grace)
 	rt.elders.leave(delay + l.grace)

@@ -130,15 +130,30 @@ func (l *ledger) beginAt(n uint64) {
 // posts returns the services and colors that have exchanges.
 func (l *ledger) posts() map[post]int {
 	posts := make(map[post]int)
+	for at, n := range l.kinds() {
+		posts[at.post] += n
+	}
+	return posts
+}
+
+// kindAt is a kind of exchange of a service and color.
+type kindAt struct {
+	post
+	kind switcher.StreamKind
+}
+
+// kinds counts the exchanges.
+func (l *ledger) kinds() map[kindAt]int {
+	kinds := make(map[kindAt]int)
 	for i := range l.parts {
 		p := &l.parts[i]
 		p.mu.Lock()
 		for e := p.head; e != nil; e = e.next {
-			posts[post{e.service, e.lease.Color}]++
+			kinds[kindAt{post{e.service, e.lease.Color}, e.streamKind()}]++
 		}
 		p.mu.Unlock()
 	}
-	return posts
+	return kinds
 }
 
 var errExit = errors.New("the edge ends")

@@ -18,7 +18,11 @@ var gateMistakes = []mistake{
 	{"rollback window that is too long", in("\trollback_window 1000h"), []string{`service "app"`, "rollback window 1000h", "720h"}},
 	{"rollback window of nothing", in("\trollback_window 0s"), []string{line, "rollback_window 0"}},
 	{"negative rollback window", in("\trollback_window -1s"), []string{`service "app"`, "rollback window -1s"}},
-	{"gate with the name of another", in("\tgate warmup / {\n\t\tname soak\n\t}"), []string{`service "app"`, `two gates are named "soak"`}},
+	{"gate with the name of another", in("\tgate warmup / {\n\t\tname live\n\t}\n\tgate live /a.m3u8"), []string{`service "app"`, `two gates are named "live"`}},
+	{"gate with the name of the pool's health", in("\tgate warmup / {\n\t\tname healthy\n\t}"), []string{`service "app"`, `gate "healthy": Greenroom's own gates are named`}},
+	{"gate with the name of soak", in("\tgate live /a.m3u8 {\n\t\tname soak\n\t}"), []string{`service "app"`, `gate "soak": Greenroom's own`}},
+	{"gate with the name of the forwarder's", in("\tgate http http://a {\n\t\tname connections\n\t}"), []string{`service "app"`, `gate "connections": Greenroom's own`, "another name"}},
+	{"gate with the name of the store's", in("\tgate schema {\n\t\tname store\n\t\tconsul a\n\t}"), []string{`service "app"`, `gate "store": Greenroom's own`}},
 	{"two gates of one kind without names", in("\tgate warmup /a\n\tgate warmup /b"), []string{`service "app"`, `two gates are named "warmup"`}},
 	{"bad name of a gate", in("\tgate warmup / {\n\t\tname \"a b\"\n\t}"), []string{`gate "a b"`, "must match"}},
 

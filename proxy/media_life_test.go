@@ -169,3 +169,99 @@ func TestAfterAStopNothingOfTheMediaEdgeIsLeft(t *testing.T) {
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
 		goleak.IgnoreAnyFunction("net/http.(*conn).serve")) // those of the origin here
 }
+
+func TestMediaWithoutContentHasNoLengthOverHTTP3(t *testing.T) {
+	origin := upstreamServer(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"a"`)
+		if r.Header.Get("If-None-Match") == `"a"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Header().Set("Content-Type", "video/iso.segment")
+		_ = http.NewResponseController(w).Flush() // or its server says a length
+		_, _ = io.WriteString(w, "media")
+	})
+	h := newMediaHouse(t)
+	h.secure = true
+	for _, cached := range []string{"", "cache off\n"} {
+		must(t, h.serveMedia(cached+"origin http://"+origin))
+		h.certified()
+		for name, transport := range anyHTTP(t) {
+			answer := func(method, etag string) int {
+				res := roundTrip(t, transport, method, h.url("https", "/media/1.m4s"), nil, with("If-None-Match", etag))
+				res.Body.Close()
+				if length := res.Header["Content-Length"]; len(length) > 0 && length[0] != "5" {
+					t.Errorf("%s %s %q: Content-Length %q", cached, name, method, length)
+				}
+				return res.StatusCode
+			}
+			equal(t, name+": HEAD", answer(http.MethodHead, `"b"`), http.StatusOK)
+			until(t, name+": what has come whole is compared", func() bool { return answer(http.MethodGet, `"a"`) == http.StatusNotModified })
+		}
+	}
+}
+
+func TestMediaMayEndAfterALongSilence(t *testing.T) {
+	end := make(chan struct{})
+	origin := upstreamServer(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "video/iso.segment")
+		if strings.HasPrefix(r.URL.Path, "/private/") {
+			w.Header().Set("Cache-Control", "no-store")
+		}
+		firstThen(w, r, end)
+	})
+	h := newMediaHouse(t)
+	h.app, h.secure = swallowing(t), true
+	h.globals += "\n" + briefTimeouts
+	n := 0
+	for _, c := range []struct{ options, dir string }{{"", "kept"}, {"", "private"}, {"cache off\n", "past"}} {
+		must(t, h.serveMedia(c.options+"origin http://"+origin))
+		h.certified()
+		h.healthy("app")
+		for name, transport := range anyHTTP(t) {
+			n++
+			res := begin(t, transport, h.url("https", fmt.Sprintf("/media/%s/%d.m4s", c.dir, n)))
+			stall(t, h.house, transport) // takes the idle timeout
+			stall(t, h.house, transport)
+			end <- struct{}{}
+			equal(t, c.dir+", "+name+": the end", rest(res), `"" <nil>`)
+		}
+	}
+}
+
+func TestMediaInChunksIsKept(t *testing.T) {
+	var asked atomic.Int64
+	origin := upstreamServer(t, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Cache-Control", "max-age=600")
+		for range 3 {
+			_, _ = io.WriteString(w, "#EXTM3U\n")
+			_ = http.NewResponseController(w).Flush()
+		}
+	})
+	h := newMediaHouse(t)
+	must(t, h.serveMedia("origin http://"+origin))
+	for n, path := range []string{"/media/list.m3u8", "/media/1.m4s"} {
+		first := h.get(path)
+		equal(t, path, first.body, strings.Repeat("#EXTM3U\n", 3))
+		until(t, path+" is answered by what is kept", func() bool {
+			again := h.get(path)
+			return again.body == first.body && strings.Contains(again.header.Get("Cache-Status"), "; hit")
+		})
+		equal(t, "questions to the origin", asked.Load(), int64(n+1))
+	}
+}
+
+func TestMediaForNobodyElseIsNotShared(t *testing.T) {
+	var asked atomic.Int64
+	origin := upstreamServer(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Add("Vary", "Origin")
+		w.Header().Add("Vary", "Accept, *")
+		fmt.Fprint(w, asked.Add(1))
+	})
+	h := newMediaHouse(t)
+	must(t, h.serveMedia("origin http://"+origin))
+	for n := range 3 {
+		equal(t, "answer", h.get("/media/1.m4s").body, fmt.Sprint(n+1))
+	}
+}

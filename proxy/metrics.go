@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"path"
 	"sync"
 	"time"
@@ -33,6 +32,7 @@ type metrics struct {
 	truncated  *prometheus.CounterVec
 	replays    *prometheus.CounterVec
 	unreplayed *prometheus.CounterVec
+	undone     *prometheus.CounterVec
 	gauges     gauges
 	leaks      leaks
 }
@@ -62,6 +62,7 @@ func newMetrics(rt *runtime) *metrics {
 		truncated:  counter("truncated_total", "Downloads that were cut as their upstream died, by why they did not go on.", "service", "reason"),
 		replays:    counter("replays_total", "Requests with a body that were sent again, to another upstream.", "service"),
 		unreplayed: counter("replay_refusals_total", "Requests with a body that an upstream did not answer and that were not sent again, by why.", "service", "reason"),
+		undone:     counter("automatic_rollbacks_total", "Moves to the color that were undone because it was found wanting, by what.", "service", "color", "cause"),
 		gauges:     gauges{rt},
 		leaks:      leaks{rt},
 	}
@@ -69,7 +70,7 @@ func newMetrics(rt *runtime) *metrics {
 
 func (m *metrics) register(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.retries, m.cutovers, m.moves, m.drains, m.evictions, m.fleet,
-		m.resumes, m.carried, m.refusals, m.truncated, m.replays, m.unreplayed, m.gauges, m.leaks} {
+		m.resumes, m.carried, m.refusals, m.truncated, m.replays, m.unreplayed, m.undone, m.gauges, m.leaks} {
 		if err := registry.Register(c); err != nil {
 			return err
 		}
@@ -91,6 +92,11 @@ func (m *metrics) event(e switcher.Event) {
 
 func (m *metrics) evicted(service string, c switcher.Color, n int) {
 	m.evictions.WithLabelValues(service, c.String()).Add(float64(n))
+}
+
+// takenBack is a hook of the switcher.
+func (m *metrics) takenBack(service string, c switcher.Color, by switcher.FailureCause) {
+	m.undone.WithLabelValues(service, c.String(), string(by)).Inc()
 }
 
 // resumer counts for one service; it is a resume.Observer.
@@ -135,6 +141,9 @@ var classNames = [classes]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"}
 func (m *metrics) of(service string) *outcomes {
 	o := &outcomes{retries: m.retries.WithLabelValues(service), replays: m.replays.WithLabelValues(service)}
 	for i, c := range switcher.Colors {
+		for _, cause := range switcher.FailureCauses() {
+			m.undone.WithLabelValues(service, c.String(), string(cause)) // 0, or nobody would see the first increase
+		}
 		for class, name := range classNames {
 			o.by[i][class] = sync.OnceValue(func() outcome {
 				return outcome{
@@ -159,137 +168,4 @@ func (o *outcomes) count(c switcher.Color, status int, took time.Duration) {
 	at := o.by[i][class]()
 	at.requests.Inc()
 	at.seconds.Observe(took.Seconds())
-}
-
-// gauges are read from the switcher when Prometheus asks.
-type gauges struct{ rt *runtime }
-
-func gauge(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("greenroom_"+name, help, labels, nil)
-}
-
-var (
-	gaugeInflight   = gauge("inflight", "Exchanges under way.", "service", "color")
-	gaugeUpstreams  = gauge("upstreams", "Upstreams in the pool.", "service", "color")
-	gaugeHealthy    = gauge("upstreams_healthy", "Upstreams that this edge's checks call healthy.", "service", "color")
-	gaugeSplit      = gauge("split_percent", "Share of the traffic.", "service", "color")
-	gaugeActive     = gauge("active", "1 for the active color.", "service", "color")
-	gaugePhase      = gauge("phase", "1 for the phase the service is in.", "service", "phase")
-	gaugeGeneration = gauge("generation", "Generation of the service's state.", "service")
-	gaugeLocked     = gauge("locked", "1 while a lock refuses moves.", "service")
-	gaugePoolsAge   = gauge("pools_updated_timestamp_seconds", "When the source last announced the pools.", "service")
-	gaugeSource     = gauge("source_failing", "1 while the source of the pools cannot be read.", "service")
-	gaugeConfig     = gauge("config_loaded_timestamp_seconds", "When the config in force was loaded.")
-	gaugeWarnings   = gauge("warnings", "What status warns of.", "service")
-	gaugeAnswered   = gauge("pools_answered_timestamp_seconds", "When the source last confirmed the pools; 0: not since the edge started. Only of sources that are asked over and over.", "service")
-	gaugeFleet      = gauge("fleet_answered_timestamp_seconds", "When Consul last answered for the keys of the fleet; 0: not since the edge started.")
-	gaugeFleetFails = gauge("fleet_failing", "1 while the keys of the fleet cannot be read.")
-	gaugeUnwritten  = gauge("fleet_write_failing", "1 while the last write to the keys of the fleet has failed.")
-	gaugeEpoch      = gauge("fleet_epoch", "Epoch of the shared state that this edge last agreed with.", "service")
-	gaugeSpooled    = gauge("replay_spooled_bytes", "What is kept of uploads that may have to be sent again, in memory and on disk.", "store")
-	gaugePins       = gauge("pins", "Sessions that keep to the color.", "service", "color")
-	countRefused    = gauge("pins_refused_total", "Requests of sessions that found no room to be pinned.", "service")
-	countMoved      = gauge("pins_moved_total", "Sessions that left their color while they lived.", "service")
-	gaugeUnsaved    = gauge("state_unsaved", "1 while the state on disk is older than what is served.")
-)
-
-// Describe implements prometheus.Collector.
-func (gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		gaugeInflight, gaugeUpstreams, gaugeHealthy, gaugeSplit, gaugeActive, gaugePhase, gaugeGeneration,
-		gaugeAnswered, gaugeFleet, gaugeFleetFails, gaugeUnwritten, gaugeEpoch,
-		gaugeLocked, gaugePoolsAge, gaugeSource, gaugeWarnings, gaugeConfig, gaugeUnsaved, gaugeSpooled,
-		gaugePins, countRefused, countMoved,
-	} {
-		ch <- d
-	}
-}
-
-// scrapePatience bounds how long a scrape waits for the switcher.
-const scrapePatience = 2 * time.Second
-
-// Collect implements prometheus.Collector.
-func (g gauges) Collect(ch chan<- prometheus.Metric) {
-	send := func(d *prometheus.Desc, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
-	app := g.rt.inForce.Load()
-	if app == nil {
-		return
-	}
-	send(gaugeConfig, seconds(app.loaded))
-	memory, disk := g.rt.spools.Held()
-	send(gaugeSpooled, float64(memory), "memory")
-	send(gaugeSpooled, float64(disk), "disk")
-	ctx, cancel := context.WithTimeout(context.Background(), scrapePatience)
-	defer cancel()
-	views, err := g.rt.switcher.Services(ctx)
-	if err != nil {
-		return
-	}
-	send(gaugeUnsaved, oneIf(g.rt.switcher.Unsaved()))
-	post := g.rt.fleet.Load()
-	for _, v := range views {
-		collectService(v, send)
-		collectPins(v, ch)
-		if post != nil {
-			if s, known := post.fleet.Local(v.Name); known {
-				send(gaugeEpoch, float64(s.Epoch), v.Name)
-			}
-		}
-	}
-	if post != nil {
-		stats := post.fleet.Stats()
-		send(gaugeFleet, seconds(stats.Answered))
-		send(gaugeFleetFails, oneIf(stats.Error != ""))
-		send(gaugeUnwritten, oneIf(stats.WriteError != ""))
-	}
-}
-
-func collectService(v switcher.ServiceView, send func(*prometheus.Desc, float64, ...string)) {
-	for _, c := range switcher.Colors {
-		p := v.Pool(c)
-		send(gaugeInflight, float64(p.Inflight), v.Name, c.String())
-		send(gaugeUpstreams, float64(p.Total), v.Name, c.String())
-		send(gaugeHealthy, float64(p.Healthy), v.Name, c.String())
-		send(gaugeSplit, float64(p.Weight), v.Name, c.String())
-		send(gaugeActive, oneIf(v.Active == c), v.Name, c.String())
-	}
-	for _, p := range []switcher.Phase{switcher.Steady, switcher.Preparing, switcher.Ramping, switcher.Draining} {
-		send(gaugePhase, oneIf(v.Phase == p), v.Name, p.String())
-	}
-	send(gaugeGeneration, float64(v.Generation), v.Name)
-	send(gaugeLocked, oneIf(v.Lock != nil), v.Name)
-	send(gaugePoolsAge, seconds(v.Source.Updated), v.Name)
-	if !v.Source.Answered.IsZero() || v.Source.Remembered {
-		send(gaugeAnswered, seconds(v.Source.Answered), v.Name)
-	}
-	send(gaugeSource, oneIf(v.Source.Error != ""), v.Name)
-	send(gaugeWarnings, float64(len(v.Warnings)), v.Name)
-}
-
-// collectPins sends what is known of sessions, where any are pinned.
-func collectPins(v switcher.ServiceView, ch chan<- prometheus.Metric) {
-	if v.Pins == nil {
-		return
-	}
-	for _, c := range switcher.Colors {
-		ch <- prometheus.MustNewConstMetric(gaugePins, prometheus.GaugeValue, float64(v.Pool(c).Pinned), v.Name, c.String())
-	}
-	ch <- prometheus.MustNewConstMetric(countRefused, prometheus.CounterValue, float64(v.Pins.Refused), v.Name)
-	ch <- prometheus.MustNewConstMetric(countMoved, prometheus.CounterValue, float64(v.Pins.Moved), v.Name)
-}
-
-func oneIf(on bool) float64 {
-	if on {
-		return 1
-	}
-	return 0
-}
-
-func seconds(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
-	}
-	return float64(t.UnixMilli()) / 1000
 }

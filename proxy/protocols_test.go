@@ -57,6 +57,20 @@ func (h *house) url(scheme, path string) string {
 	return "https://localhost:" + portOf(h.https) + path
 }
 
+// roundTrip sends a request, and returns the response as it is.
+func roundTrip(t *testing.T, transport http.RoundTripper, method, url string, body io.Reader, edit ...func(*http.Request)) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	must(t, err)
+	for _, e := range edit {
+		e(r)
+	}
+	res, err := transport.RoundTrip(r)
+	must(t, err)
+	t.Cleanup(func() { res.Body.Close() })
+	return res
+}
+
 // http2Only is a client's transport for HTTP/2 over TLS.
 func http2Only(t *testing.T) *http2.Transport {
 	tr := &http2.Transport{TLSClientConfig: anyCertificate()}

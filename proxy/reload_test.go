@@ -189,7 +189,7 @@ func askOnce(transport *http.Transport, url string) (status int, body []byte, er
 }
 
 func TestOldConfigsAreForgottenWhileTheirWebSocketsRun(t *testing.T) {
-	blue, green := streaming(t, "blue", nil), saying(t, "green")
+	blue, green := streaming(t, "blue", nil), streaming(t, "green", nil)
 	h := newHouse(t)
 	var collected atomic.Int64
 	var sockets []*websocket.Conn
@@ -198,7 +198,13 @@ func TestOldConfigsAreForgottenWhileTheirWebSocketsRun(t *testing.T) {
 		h.load(pair("app", blue, green, fmt.Sprint("retries ", n)), "blue_green app")
 		app := active.Load().inForce.Load()
 		goruntime.AddCleanup(app, func(struct{}) { collected.Add(1) }, struct{}{})
-		if h.healthy("app"); n < 3 {
+		if h.healthy("app"); n == 1 { // from here on both colors serve, and are compared
+			_, err := h.client().Split(t.Context(), switcher.SplitRequest{
+				Request: switcher.Request{Services: []string{"app"}}, Color: switcher.Green, Weight: 50,
+			})
+			must(t, err)
+		}
+		if n < 3 {
 			sockets = append(sockets, h.webSocket())
 		}
 		h.get("/")

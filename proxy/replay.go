@@ -186,6 +186,7 @@ func (t *trip) whyNot(r *http.Request, failed *AttemptError) unreplayed {
 // giveUp answers for an attempt that failed and is the last one. Where that
 // leaves open what became of an upload, it says so.
 func (t *trip) giveUp(w http.ResponseWriter, r *http.Request, failed *AttemptError, why unreplayed) error {
+	t.failed(r)
 	status := http.StatusBadGateway
 	if failed.Timeout {
 		status = http.StatusGatewayTimeout

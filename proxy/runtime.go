@@ -16,6 +16,7 @@ import (
 
 	"github.com/greenroom-proxy/greenroom/internal/handover"
 	"github.com/greenroom-proxy/greenroom/internal/spool"
+	"github.com/greenroom-proxy/greenroom/mediaedge/cmcd"
 	"github.com/greenroom-proxy/greenroom/switcher"
 	"github.com/greenroom-proxy/greenroom/switcher/control"
 )
@@ -49,6 +50,8 @@ type runtime struct {
 	budgets     map[string]*budget        // guarded by mu
 	retired     sync.Map                  // *retired by the name of the service
 	leaks       sync.Map                  // *leak by the name of the service
+	samples     sync.Map                  // *samples by the name of the service
+	viewers     *cmcd.Meter               // players of ramps, by service and color
 	inForce     atomic.Pointer[App]       // the first of apps; written under mu
 	handler     atomic.Pointer[control.Handler]
 	log         *slog.Logger
@@ -71,6 +74,7 @@ func loadRuntime() (*runtime, error) {
 		rt := &runtime{
 			supervisors: make(map[string]*supervisor),
 			budgets:     make(map[string]*budget),
+			viewers:     cmcd.New(cmcd.Options{}),
 			started:     time.Now(),
 		}
 		var err error
@@ -82,7 +86,8 @@ func loadRuntime() (*runtime, error) {
 		rt.usher = usher{ledger: &rt.ledger, pace: rt.pace, healthy: rt.wellWithout, ended: rt.metrics.evicted, press: rt.press}
 		rt.switcher = switcher.New(rt, switcher.Hooks{
 			Evict: rt.evict, Streams: rt.whatIsLeft, Event: rt.metrics.event, Warn: rt.warn,
-			Moved: rt.moved, Elsewhere: rt.elders.inflight, MediaLeak: rt.mediaLeak,
+			Moved: rt.moved, Elsewhere: rt.elders.inflight, MediaLeak: rt.mediaLeak, Samples: rt.sampled,
+			TakenBack: rt.metrics.takenBack,
 		}, rt.log)
 		return rt, nil
 	})

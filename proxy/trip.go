@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/greenroom-proxy/greenroom/internal/h3"
 	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
@@ -51,12 +52,18 @@ func (t *trip) run(w http.ResponseWriter, r *http.Request) error {
 	if t.client.cookie != nil && !t.preview.idle {
 		http.SetCookie(w, t.client.cookie)
 	}
+	h3.HoldToLength(r)
+	defer foresee(w, r)()
 	t.edge.leak.upload(r)
 	t.upload = t.edge.upload(w, r)
 	defer t.upload.giveBack(w)
 	err := t.tryUpstreams(w, r)
-	if _, refused := errors.AsType[caddyhttp.HandlerError](err); refused && t.lease.Color.Valid() {
-		t.edge.outcomes().count(t.lease.Color, 0, time.Since(t.started))
+	if refusal, ok := errors.AsType[caddyhttp.HandlerError](err); ok && t.lease.Color.Valid() {
+		status := 0 // nobody has answered
+		if refusal.StatusCode < http.StatusInternalServerError {
+			status = refusal.StatusCode // it was the client
+		}
+		t.edge.outcomes().count(t.lease.Color, status, time.Since(t.started))
 	}
 	return err
 }
@@ -72,6 +79,7 @@ func (t *trip) tryUpstreams(w http.ResponseWriter, r *http.Request) error {
 		case err != nil && r.Context().Err() != nil:
 			return t.clientGone(w)
 		case err != nil:
+			t.failed(r)
 			return t.refuse(w, http.StatusServiceUnavailable, err)
 		case last != nil && !t.pay(r, last):
 			x.close()
@@ -188,14 +196,22 @@ func (t *trip) attempt(w http.ResponseWriter, r *http.Request, x *entry) error {
 			x.close()
 		}
 	}()
+	if t.sampled() != nil {
+		x.Relayed = func(status int) { t.answered(r, status) }
+	}
 	err := t.edge.forwarder.Forward(w, r, &x.Exchange)
 	switch failed, ok := errors.AsType[*AttemptError](err); {
 	case !ok:
 		x.endpoint.Connected()
 		t.edge.outcomes().count(x.lease.Color, x.Status, time.Since(t.started))
+		if x.Broken {
+			t.failed(r)
+		}
 	case failed.Stage == StageDial:
+		t.sampled().Refused()
 		x.endpoint.ConnectFailed(t.edge.config.Retry.ejection(), time.Now())
 	case failed.Stage == StageSent:
+		t.sampled().Connected()
 		x.endpoint.Connected()
 	}
 	return err
@@ -241,6 +257,7 @@ func (t *trip) canceled(w http.ResponseWriter, r *http.Request, failed *AttemptE
 	case ok: // as by the handler request_body
 		return t.refuse(w, refused.StatusCode, failed)
 	case r.Context().Err() != nil:
+		t.left(r)
 		return t.clientGone(w)
 	}
 	return t.refuse(w, http.StatusBadRequest, failed)

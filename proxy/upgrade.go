@@ -255,6 +255,7 @@ func (rt *runtime) becomeElder(s *handover.Successor, sockets []handover.Socket)
 	signal.Notify(hurry, syscall.SIGTERM, os.Interrupt)
 	l := rt.leave(app, 0)
 	app.lingers()
+	app.http().ShutdownDelay = 0
 	rt.accepting.Store(true)
 	go rt.serveElder(s)
 	go func() {

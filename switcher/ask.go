@@ -145,5 +145,5 @@ func (s *Switcher) giveUp(r *run, prefix string) {
 		return
 	}
 	stay := slices.ContainsFunc(r.verdicts, func(v Verdict) bool { return v.Stay && v.Decision != Pass })
-	s.fail(r, failure{detail: detail, cause: refusal, stay: stay})
+	s.fail(r, failure{by: CauseGate, detail: detail, cause: refusal, stay: stay})
 }

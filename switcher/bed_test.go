@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -218,6 +219,17 @@ func (b *bed) work(service string, bucket uint16, n int) (release func()) {
 func bubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, f)
+}
+
+// told returns the details of the events of a type that have come so far; with a
+// part, of those that have it.
+func told(events <-chan switcher.Event, of switcher.EventType, part string) (details []string) {
+	for len(events) > 0 {
+		if e := <-events; e.Type == of && strings.Contains(e.Detail, part) {
+			details = append(details, e.Detail)
+		}
+	}
+	return details
 }
 
 // pass lets d go by, and everything that it brings about happen.

@@ -167,6 +167,7 @@ func (s *Switcher) revise(r *run, next Cutover) error {
 		r.cut = next
 		r.stepAt = time.Now()
 		r.again()
+		r.afresh()
 	}
 	return err
 }

@@ -98,7 +98,11 @@ func (c Config) validate() error {
 	if c.Active != 0 && !c.Active.Valid() {
 		return fmt.Errorf("active color %d", c.Active)
 	}
-	return errors.Join(c.Ramp.Validate(), c.Options.Validate(), c.Pins.validate())
+	errs := []error{c.Ramp.Validate(), c.Options.Validate(), c.Pins.validate()}
+	if c.Compare != nil {
+		errs = append(errs, c.Compare.Validate())
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Switcher) add(name string, c Config) *machine {
@@ -124,7 +128,7 @@ func (s *Switcher) add(name string, c Config) *machine {
 func (s *Switcher) remove(m *machine) {
 	why := fmt.Sprintf("service %q was removed from the config", m.name)
 	if r := m.run; r != nil && r.phase != Draining {
-		s.undo(r, ResultAborted, greenroom+": "+why, fmt.Errorf("%w: %s", ErrConflict, why))
+		s.undo(r, ResultAborted, UndoneByFailure, greenroom+": "+why, fmt.Errorf("%w: %s", ErrConflict, why))
 	}
 	if m.run != nil {
 		s.leave(m, why)

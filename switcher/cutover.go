@@ -39,9 +39,13 @@ type Cutover struct {
 	// Held, if not nil, says who stopped the ramp, and why.
 	Held *Hold `json:"held,omitempty"`
 	// Ending, if not empty, is the result once the drain has ended: the
-	// move is being undone. Detail says why.
-	Ending Result `json:"ending,omitempty"`
-	Detail string `json:"detail,omitempty"`
+	// move is being undone. Undone says by what, Detail why.
+	Ending Result  `json:"ending,omitempty"`
+	Undone Undoing `json:"undone,omitempty"`
+	Detail string  `json:"detail,omitempty"`
+	// Compared is how the target does beside the other color: as of the latest
+	// step, in status as of now.
+	Compared []Comparison `json:"compared,omitempty"`
 	Options
 	By      string    `json:"by,omitempty"`
 	Reason  string    `json:"reason,omitempty"`

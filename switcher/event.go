@@ -10,6 +10,7 @@ const (
 	EventPhase    EventType = "phase"    // the phase changed
 	EventSplit    EventType = "split"    // the traffic was divided anew
 	EventGate     EventType = "gate"     // a gate keeps a cutover waiting
+	EventCompare  EventType = "compare"  // what came of comparing the colors of a ramp
 	EventHold     EventType = "hold"     // a ramp was held or resumed
 	EventLock     EventType = "lock"     // locked or unlocked
 	EventEnd      EventType = "end"      // a move ended; Result says how

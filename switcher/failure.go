@@ -3,11 +3,13 @@ package switcher
 import (
 	"fmt"
 	"time"
+
+	"github.com/greenroom-proxy/greenroom/switcher/compare"
 )
 
 // FailurePolicy says what becomes of a move that is on its way when its target
 // is found wanting: a gate refuses or stays closed, the target has no healthy
-// upstream left, or whoever else judges it has found it worse. Before the first
+// upstream left, or it does worse than the other color beside it. Before the first
 // step nothing has moved, and the move is refused whatever the policy. What an
 // operator does (rollback, abort, hold, resume) is never subject to it.
 type FailurePolicy string
@@ -40,8 +42,37 @@ func (p FailurePolicy) OrDefault() FailurePolicy {
 	return p
 }
 
+// FailureCause is what was found wanting of a move's target, in a word: one of
+// those below, or a compare.Metric by which it does worse.
+type FailureCause string
+
+// The causes that are no comparison's.
+const (
+	CauseGate      FailureCause = "gate"      // a gate refused or stayed closed
+	CauseUpstreams FailureCause = "upstreams" // no healthy upstream was left
+)
+
+// FailureCauses lists them all.
+func FailureCauses() []FailureCause {
+	causes := []FailureCause{CauseGate, CauseUpstreams}
+	for _, m := range compare.Metrics {
+		causes = append(causes, FailureCause(m))
+	}
+	return causes
+}
+
+// undoing is what history says of a move that is undone for it.
+func (c FailureCause) undoing() Undoing {
+	switch c {
+	case CauseGate, CauseUpstreams:
+		return UndoneByFailure
+	}
+	return UndoneByComparison
+}
+
 // failure is what was found wanting of a move's target.
 type failure struct {
+	by     FailureCause
 	detail string // a sentence for history and status
 	cause  error  // what commands that wait for the move get
 	stay   bool   // the color that loses traffic could not take it back
@@ -77,7 +108,12 @@ func (s *Switcher) fail(r *run, f failure) {
 	told, worse := r.failing, deadEnd(r.members, r.cut.From)
 	switch r.cut.OnFailure.respond(r.phase, f.stay || worse != nil) {
 	case respondUndo:
-		s.undo(r, ResultAborted, greenroom+": "+f.detail, f.cause)
+		s.undo(r, ResultAborted, f.by.undoing(), greenroom+": "+f.detail, f.cause)
+		for _, m := range r.members {
+			if s.hooks.TakenBack != nil {
+				s.hooks.TakenBack(m.name, r.cut.To, f.by)
+			}
+		}
 		return
 	case respondHold:
 		if !told {

@@ -35,12 +35,15 @@ func TestUnderRollbackAGateThatClosesTakesAllTrafficBack(t *testing.T) {
 	}
 }
 
+// failures are what can be found wanting of a target in a ramp.
+var failures = map[string]func(*bed, *valve){
+	"a gate that refuses":            func(_ *bed, v *valve) { v.say(switcher.Refuse, "p99 doubled") },
+	"a gate that stays closed":       func(_ *bed, v *valve) { v.say(switcher.Wait, "p99 doubled") },
+	"a target that is not reachable": func(b *bed, _ *valve) { b.health("app", green, false) },
+}
+
 func TestUnderFreezeAFailureHoldsTheRampUntilAnOperatorDecides(t *testing.T) {
-	for name, fail := range map[string]func(*bed, *valve){
-		"a gate that refuses":            func(_ *bed, v *valve) { v.say(switcher.Refuse, "p99 doubled") },
-		"a gate that stays closed":       func(_ *bed, v *valve) { v.say(switcher.Wait, "p99 doubled") },
-		"a target that is not reachable": func(b *bed, _ *valve) { b.health("app", green, false) },
-	} {
+	for name, fail := range failures {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b, v := rampWith(t, switcher.OnFailureFreeze)
@@ -54,14 +57,8 @@ func TestUnderFreezeAFailureHoldsTheRampUntilAnOperatorDecides(t *testing.T) {
 					t.Fatalf("held: %+v", held)
 				}
 				b.stored("app")
-				told := 0
-				for len(events) > 0 {
-					if e := <-events; e.Type == switcher.EventHold {
-						told++
-					}
-				}
-				if told != 1 {
-					t.Errorf("told %d times", told)
+				if n := len(told(events, switcher.EventHold, "")); n != 1 {
+					t.Errorf("told %d times", n)
 				}
 				v.say(switcher.Pass, "")
 				b.health("app", green, true)
@@ -89,11 +86,7 @@ func TestAFrozenRampCanBeRolledBack(t *testing.T) {
 }
 
 func TestForwardOnlyWaitsWithoutATimeoutAndGoesOnByItself(t *testing.T) {
-	for name, fail := range map[string]func(*bed, *valve){
-		"a gate that refuses":            func(_ *bed, v *valve) { v.say(switcher.Refuse, "p99 doubled") },
-		"a gate that stays closed":       func(_ *bed, v *valve) { v.say(switcher.Wait, "p99 doubled") },
-		"a target that is not reachable": func(b *bed, _ *valve) { b.health("app", green, false) },
-	} {
+	for name, fail := range failures {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b, v := rampWith(t, switcher.OnFailureForwardOnly)
@@ -102,14 +95,8 @@ func TestForwardOnlyWaitsWithoutATimeoutAndGoesOnByItself(t *testing.T) {
 				fail(b, v)
 				pass(10 * time.Minute)
 				b.at("app", switcher.Ramping, 10)
-				told := 0
-				for len(events) > 0 {
-					if e := <-events; e.Type == switcher.EventGate && strings.Contains(e.Detail, "forward_only") {
-						told++
-					}
-				}
-				if told != 1 {
-					t.Errorf("told %d times", told)
+				if n := len(told(events, switcher.EventGate, "forward_only")); n != 1 {
+					t.Errorf("told %d times", n)
 				}
 				v.say(switcher.Pass, "")
 				b.health("app", green, true)

@@ -107,12 +107,7 @@ func TestAFlappingUpstreamDoesNotSlipThroughASoak(t *testing.T) {
 		}
 		b.at("app", switcher.Preparing, 0)
 		synctest.Wait()
-		waits := 0
-		for len(events) > 0 {
-			if e := <-events; e.Type == switcher.EventGate {
-				waits++
-			}
-		}
+		waits := len(told(events, switcher.EventGate, ""))
 		if waits > 10 {
 			t.Errorf("%d gate events for 8 changes of health", waits)
 		}

@@ -121,6 +121,8 @@ type Plan struct {
 	Ramp     Ramp      `json:"ramp,omitempty"`
 	Options            // in force
 	Gates    []Verdict `json:"gates"` // of each service, as they stand now
+	// Compare says, for each service that compares its colors in a ramp, by what.
+	Compare []string `json:"compare,omitempty"`
 	// Inflight is what would have to drain now, over all services.
 	Inflight int64 `json:"inflight"`
 	// Pinned is how many sessions would stay on From while they live, or

@@ -25,6 +25,10 @@ type run struct {
 	restored bool // since a restart: the target's first verdicts may be to come
 	failing  bool // its policy keeps it where it is, and that has been told
 
+	comparing map[string]*comparing // by service
+	compared  time.Time             // when the colors were last compared
+	worse     *failure              // what was found against the target then
+
 	drain DrainView // of all members together
 	cutAt time.Time // when to end what is past its deadline, the next time
 
@@ -59,7 +63,13 @@ func (s *Switcher) advance(ctx context.Context, now time.Time) {
 
 func (s *Switcher) advanceRamp(ctx context.Context, r *run, now time.Time) {
 	if reason := r.stranded(); reason != "" {
-		s.fail(r, failure{detail: reason, cause: fmt.Errorf("%w: %s", ErrRefused, reason)})
+		s.fail(r, failure{by: CauseUpstreams, detail: reason, cause: fmt.Errorf("%w: %s", ErrRefused, reason)})
+		return
+	}
+	if worse := s.compare(r, now); worse != nil {
+		r.round++ // what gates say meanwhile takes no step
+		r.checking = false
+		s.fail(r, *worse)
 		return
 	}
 	if r.cut.Held != nil || r.locked() != nil {
@@ -121,6 +131,7 @@ func (r *run) locked() *Lock {
 func (s *Switcher) takeStep(r *run) {
 	next := r.cut
 	next.Step++
+	next.Compared = r.conclusions()
 	phase, split, active := Ramping, Weighted(r.cut.To, r.cut.nextWeight()), r.cut.From
 	if split == All(r.cut.To) {
 		phase, active, next.Drain = Draining, r.cut.To, r.cut.From
@@ -142,6 +153,9 @@ func (s *Switcher) takeStep(r *run) {
 		return
 	}
 	r.enter(next, phase)
+	if phase == Draining {
+		s.stopComparing(r)
+	}
 	s.answer(r, nil)
 }
 
@@ -187,18 +201,21 @@ func (r *run) resultOr(other Result) Result {
 
 // undo brings all traffic back to where it came from, at once. It works in
 // every phase, and whatever the Store says. err is what waiting commands get.
-func (s *Switcher) undo(r *run, result Result, detail string, err error) {
+func (s *Switcher) undo(r *run, result Result, by Undoing, detail string, err error) {
 	if r.phase == Preparing {
+		r.cut.Undone = by
 		s.end(r, result, detail, err)
 		return
 	}
 	next := r.cut
-	next.Held, next.Drain, next.Ending, next.Detail = nil, r.cut.To, result, detail
+	next.Held, next.Drain, next.Ending, next.Undone, next.Detail = nil, r.cut.To, result, by, detail
+	next.Compared = r.conclusions()
 	r.holds = false
 	_ = s.commit(r.members, true, func(_ *machine, st *ServiceState) {
 		st.Phase, st.Split, st.Active, st.Cutover = Draining, All(r.cut.From), r.cut.From, &next
 		st.Previous, st.LastGroup, st.RollbackUntil = 0, nil, time.Time{}
 	})
+	r.comparing, r.worse = nil, nil
 	r.enter(next, Draining)
 	s.answer(r, err)
 }
@@ -209,14 +226,15 @@ func (s *Switcher) end(r *run, result Result, detail string, err error) {
 	now := time.Now()
 	move := Move{
 		ID: r.cut.ID, Kind: r.cut.Kind, From: r.cut.From, To: r.cut.To, By: r.cut.By, Reason: r.cut.Reason,
-		Started: r.cut.Started, Ended: now, Result: result, Detail: detail, Evicted: r.drain.Evicted,
+		Started: r.cut.Started, Ended: now, Result: result, Undone: r.cut.Undone, Detail: detail,
+		Evicted: r.drain.Evicted,
 	}
 	s.runs = slices.DeleteFunc(s.runs, func(other *run) bool { return other == r })
 	_ = s.commit(r.members, true, func(m *machine, st *ServiceState) {
 		if m.run == r {
 			st.Phase, st.Cutover = Steady, nil
 		}
-		move.Generation, move.Split = st.Generation, st.Split
+		move.Generation, move.Split, move.Compared = st.Generation, st.Split, ComparisonsOf(m.name, r.cut.Compared)
 		st.remember(move)
 	})
 	if r.holds { // what takes over ends the wait

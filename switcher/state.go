@@ -60,10 +60,15 @@ type Move struct {
 	Ended      time.Time `json:"ended,omitzero"`
 	// Result is "", while it runs, or one of the Result constants.
 	Result Result `json:"result,omitempty"`
+	// Undone says what undid the move, if it was aborted or rolled back.
+	Undone Undoing `json:"undone,omitempty"`
 	// Detail says why, in a sentence: the gate that refused, who aborted.
 	Detail string `json:"detail,omitempty"`
 	// Evicted counts the exchanges cut at the deadline of the drain.
 	Evicted int `json:"evicted,omitempty"`
+	// Compared is how the target did beside the other color, when last both served;
+	// of each service of the move.
+	Compared []Comparison `json:"compared,omitempty"`
 }
 
 // Result is how a move ended.
@@ -77,6 +82,19 @@ const (
 	ResultRolledBack  Result = "rolled_back" // undone while it drained
 	ResultSuperseded  Result = "superseded"  // another move took over while it drained
 	ResultInterrupted Result = "interrupted" // the process ended while it prepared, or the service was removed while it drained
+)
+
+// Undoing is what undid a move.
+type Undoing string
+
+// What undoes a move. The zero value: nothing did.
+const (
+	UndoneByCommand Undoing = "command" // an abort or a rollback
+	// UndoneByFailure is for a gate, a target without a healthy upstream, a config
+	// that changed: what may pass by itself.
+	UndoneByFailure Undoing = "failure"
+	// UndoneByComparison is a verdict: the target did worse than the other color.
+	UndoneByComparison Undoing = "comparison"
 )
 
 // Validate reports a state that cannot have been written by this package.

@@ -150,7 +150,7 @@ func (m *machine) viewPool(c Color) PoolView {
 
 func (s *Switcher) viewRun(r *run) *CutoverView {
 	v := &CutoverView{Cutover: r.cut, Gates: slices.Clone(r.verdicts)}
-	v.Services, v.Ramp = slices.Clone(r.cut.Services), slices.Clone(r.cut.Ramp)
+	v.Services, v.Ramp, v.Compared = slices.Clone(r.cut.Services), slices.Clone(r.cut.Ramp), r.comparisons()
 	switch r.phase {
 	case Draining:
 		d := r.drain
@@ -235,6 +235,7 @@ func (s *Switcher) Plan(ctx context.Context, req CutoverRequest) (Plan, error) {
 			pinned, _ := m.svc.pinned(r.cut.From)
 			plan.Pinned += pinned
 			plan.Blocked = append(plan.Blocked, m.blocked(req.To)...)
+			plan.Compare = append(plan.Compare, s.planComparison(m, r.cut.Ramp)...)
 			in := r.input(m, time.Now())
 			in.ID = ""
 			calls = append(calls, gateCall{m.config.Gates, in})

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/greenroom-proxy/greenroom/switcher/compare"
 )
 
 // Config is the settings of one service. The zero value starts on blue,
@@ -20,6 +22,10 @@ type Config struct {
 	Ramp Ramp
 	// Gates that must be open before each step, in the order shown.
 	Gates []Gate
+	// Compare, if not nil, limits how much worse than the other color the target of
+	// a ramp may do while both serve. What becomes of one that does, OnFailure says.
+	// Nil compares nothing.
+	Compare *compare.Limits
 	// Pins keep sessions on their color. The zero value keeps none.
 	Pins PinConfig
 	// Options where a command does not set them.
@@ -49,6 +55,13 @@ type Hooks struct {
 	// Warn returns what else status is to warn of, for one service. Nil is
 	// fine.
 	Warn func(service string) []string
+	// Samples returns what a color of a service has done since the process began,
+	// or since any later time, the same for both colors. It is called each second
+	// of a ramp. Nil compares nothing.
+	Samples func(service string, c Color) compare.Counts
+	// TakenBack is called when a move is undone because its target, c, was found
+	// wanting, for each service of the move. Nil is fine.
+	TakenBack func(service string, c Color, by FailureCause)
 	// MediaLeak returns the media that has gone through a service's pools, for
 	// status; nil: none. Nil is fine.
 	MediaLeak func(service string) *MediaLeak

@@ -21,6 +21,7 @@ func (s *Switcher) Abort(ctx context.Context, req Request) (Receipt, error) {
 		case r.cut.Ending != "":
 			return s.receipt(r.members, r.cut.ID, false), nil
 		case r.cut.Kind == KindDrain:
+			r.cut.Undone = UndoneByCommand
 			s.end(r, ResultAborted, join(req.By, req.Reason), nil)
 			return s.receipt(r.members, r.cut.ID, true), nil
 		case r.cut.Kind == KindRollback:
@@ -68,7 +69,7 @@ func (s *Switcher) back(r *run, result Result, req Request, force bool) (Receipt
 		}
 	}
 	detail := join(req.By, req.Reason)
-	s.undo(r, result, detail, fmt.Errorf("%w: %s %s was %s meanwhile by %s", ErrConflict, r.cut.Kind, r.cut.ID, result, detail))
+	s.undo(r, result, UndoneByCommand, detail, fmt.Errorf("%w: %s %s was %s meanwhile by %s", ErrConflict, r.cut.Kind, r.cut.ID, result, detail))
 	return s.receipt(r.members, r.cut.ID, true), nil
 }
 
@@ -167,7 +168,7 @@ func (s *Switcher) Resume(ctx context.Context, req Request) (Receipt, error) {
 
 func (s *Switcher) setHeld(r *run, held *Hold, by string) (Receipt, error) {
 	next := r.cut
-	next.Held = held
+	next.Held, next.Compared = held, r.conclusions()
 	detail := "held"
 	if held != nil {
 		detail = join(detail, held.Reason)
@@ -183,8 +184,14 @@ func (s *Switcher) setHeld(r *run, held *Hold, by string) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
+	told := r.failing
 	r.cut = next
 	r.again()
+	if held == nil {
+		r.afresh()
+	} else {
+		r.failing = told // what is known already takes no operator's hold away
+	}
 	for _, m := range r.members {
 		s.emit(m, Event{Type: EventHold, By: by, Detail: detail})
 	}

@@ -22,6 +22,7 @@ func details(v *switcher.ServiceView, now time.Time) []line {
 	if v.Cutover != nil {
 		lines = append(lines, moveLines(v.Cutover)...)
 		lines = append(lines, progress(v, now)...)
+		lines = append(lines, comparisonLines(v.Name, v.Cutover)...)
 		if d := v.Cutover.Draining; d != nil {
 			lines = append(lines, kindLines(d, now)...)
 		}

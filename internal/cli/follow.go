@@ -49,7 +49,7 @@ func (f *follow) concerns(e switcher.Event) bool {
 	switch e.Type {
 	case switcher.EventHealth, switcher.EventLock, switcher.EventSource:
 		return true
-	case switcher.EventPhase, switcher.EventSplit, switcher.EventGate, switcher.EventHold, switcher.EventPins, switcher.EventEnd:
+	case switcher.EventPhase, switcher.EventSplit, switcher.EventGate, switcher.EventCompare, switcher.EventHold, switcher.EventPins, switcher.EventEnd:
 		return e.ID == f.id
 	}
 	return false

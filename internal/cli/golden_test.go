@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/compare"
 )
 
 var rewrite = flag.Bool("update", false, "rewrite the golden files")
@@ -111,6 +112,7 @@ func ramping() switcher.ServiceView {
 			Ramp: switcher.Ramp{{Weight: 25, Hold: 5 * time.Minute}, {Weight: 50, Hold: switcher.UntilResumed}}, Step: 1,
 			Options: switcher.Options{GateTimeout: switcher.DefaultGateTimeout, DrainTimeout: switcher.DefaultDrainTimeout},
 			By:      "uid 1000 (ann)", Reason: "release 42", Started: before(6 * time.Minute),
+			Compared: exampleComparison(),
 		},
 		Gates: []switcher.Verdict{
 			{Gate: "healthy", Service: "api", Decision: switcher.Pass, Reason: "1 of 1 healthy"},
@@ -119,6 +121,15 @@ func ramping() switcher.ServiceView {
 		WaitsUntil: after(18 * time.Second),
 	}
 	return v
+}
+
+func exampleComparison() []switcher.Comparison {
+	span := func(old, after compare.Side) compare.Span { return compare.Span{Seconds: 299.6, Old: old, New: after} }
+	return []switcher.Comparison{{Service: "api", At: before(time.Second), Verdict: compare.Verdict{State: compare.Worse, Findings: []compare.Finding{
+		{Metric: compare.Errors, State: compare.Worse, P: 0.0001, Level: 0.0003, Long: span(compare.Side{Samples: 7512, Failures: 8, Share: 8. / 7512}, compare.Side{Samples: 840, Failures: 42, Share: 0.05})},
+		{Metric: compare.Connect, P: 1, Level: 0.0003, Long: span(compare.Side{}, compare.Side{})},
+		{Metric: compare.Latency, Quantile: 0.95, State: compare.NoWorse, P: 1, Level: 0.0003, Long: span(compare.Side{Samples: 7504, Took: 123456 * time.Microsecond}, compare.Side{Samples: 798, Took: 1200 * time.Millisecond})},
+	}}}}
 }
 
 // draining is a service whose old color finishes its work.
@@ -175,6 +186,7 @@ func examplePlan() switcher.Plan {
 			{Gate: "soak", Service: "api", Decision: switcher.Wait, Reason: "green's health changed 3s ago, must be unchanged for 30s"},
 			{Gate: "healthy", Service: "app", Decision: switcher.Refuse, Reason: "the green pool is empty"},
 		},
+		Compare: []string{"api: errors (2 times as many, and 0.5% more); in 1m0s and in 5m0s, from 100 samples of each color in 5m0s on"},
 		Blocked: []string{"api, gate \"soak\": green's health changed 3s ago, must be unchanged for 30s", "app, gate \"healthy\": the green pool is empty"},
 	}
 }

@@ -29,8 +29,11 @@ func planLines(p *switcher.Plan) []line {
 	for _, s := range p.Ramp {
 		lines = append(lines, step("give ").join(line{inked(p.To)}).add(plain, " %d%%%s", s.Weight, holdOf(s)))
 	}
+	for _, c := range p.Compare {
+		lines = append(lines, say("     compare the colors meanwhile; %s", c))
+	}
 	if len(p.Ramp) > 0 {
-		lines = append(lines, say("     if a gate closes on the way, or ").join(line{inked(p.To)}).add(plain, " fails: %s", onFailure(p.OnFailure)))
+		lines = append(lines, say("     if a gate closes on the way, or ").join(line{inked(p.To)}).add(plain, " fails or does worse: %s", onFailure(p.OnFailure)))
 	}
 	flip := step("flip: give ").join(line{inked(p.To)}).add(plain, " 100%%")
 	switch {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/compare"
 )
 
 // progress renders how far the move under way on v has come: what it waits
@@ -31,6 +32,21 @@ func progress(v *switcher.ServiceView, now time.Time) []line {
 		lines = append(lines, label("step").add(plain, "%d of %d, next in %s", c.Step, len(c.Ramp)+1, short(c.NextStep.Sub(now))))
 	}
 	return append(lines, gateLines(c, now)...)
+}
+
+// comparisonLines show how the target of a ramp does, or did, beside the other color.
+func comparisonLines(service string, c *switcher.CutoverView) (lines []line) {
+	for _, of := range c.Compared {
+		if of.Service != service {
+			continue
+		}
+		for _, f := range of.Findings {
+			s := map[compare.State]style{compare.NoWorse: good, compare.Worse: bad}[f.State]
+			lines = append(lines, label("compared").add(s, "%s", f.State.Words()).
+				add(plain, ": %s", f.Brief(c.From.String(), c.To.String())))
+		}
+	}
+	return lines
 }
 
 func drainLine(d *switcher.DrainView, now time.Time) line {

@@ -47,7 +47,7 @@ func TestTheRollbackWindowInJSON(t *testing.T) {
 
 func TestAFailurePolicyIsAnOptionOfACutover(t *testing.T) {
 	h := open(t, app)
-	h.run(t, "plan", "app", "--to", "green", "--ramp", "10:1h", "--on-failure", "freeze").wants(t, exitDone, "if a gate closes on the way, or green fails: stay at the weight, until somebody resumes")
+	h.run(t, "plan", "app", "--to", "green", "--ramp", "10:1h", "--on-failure", "freeze").wants(t, exitDone, "if a gate closes on the way, or green fails or does worse: stay at the weight, until somebody resumes")
 	h.run(t, "plan", "app", "--to", "green", "--ramp", "10:1h").wants(t, exitDone, "all traffic goes back at once (rollback)")
 	h.run(t, "cutover", "app", "--to", "green", "--on-failure", "pray").wants(t, exitInvalid, "", `"pray"`, "forward_only")
 	h.run(t, "cutover", "app", "--to", "green", "--rollback-window", "1000h").wants(t, exitInvalid, "", "720h")

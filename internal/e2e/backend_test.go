@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"testing"
+
+	"github.com/greenroom-proxy/greenroom/internal/realserver"
 )
 
 // backend is an upstream in the test's own process.
@@ -40,15 +42,15 @@ func saying(text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) })
 }
 
-// freeAddress returns a loopback address on which nobody listens.
+// freeAddress is for an edge: nobody else listens there until the test ends.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := realserver.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Cleanup(release)
+	return address
 }
 
 func port(address string) string {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -21,9 +22,15 @@ type fleet struct {
 }
 
 func newFleet(t testing.TB, size int) *fleet {
+	return fleetOf(t, saying("blue"), saying("green"), make([]string, size)...)
+}
+
+// fleetOf has an edge with each of these options of the service, all before the
+// same two apps.
+func fleetOf(t testing.TB, blues, greens http.Handler, options ...string) *fleet {
 	f := &fleet{t: t, server: consultest.Start(t, consultest.Options{})}
-	blue, green := newBackend(t, saying("blue")), newBackend(t, saying("green"))
-	for i := range size {
+	blue, green := newBackend(t, blues), newBackend(t, greens)
+	for i, option := range options {
 		e := newEdge(t, "")
 		e.write(fmt.Sprintf(`
 		consul {
@@ -39,7 +46,8 @@ func newFleet(t testing.TB, size int) *fleet {
 			health http /healthz {
 				interval 100ms
 			}
-		}`, f.server.Address, i+1, blue.address, green.address), siteBlueGreen)
+			%s
+		}`, f.server.Address, i+1, blue.address, green.address, option), siteBlueGreen)
 		f.edges = append(f.edges, e)
 	}
 	return f

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,8 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/greenroom-proxy/greenroom/internal/realserver"
 	"github.com/greenroom-proxy/greenroom/switcher"
@@ -85,20 +82,13 @@ func TestAServerThatDoesNotAgreeRefusesACutoverAndFreezesARamp(t *testing.T) {
 	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e.write(fmt.Sprintf(`
-		service app {
-			blue %s
-			green %s
-			health http /healthz {
-				interval 100ms
-			}
+	e.write(checkedApp(blue.address, green.address, fmt.Sprintf(`
 			sticky none
 			on_failure freeze
 			gate http %s/flip?team=hidden {
 				name change-board
 				header Authorization "Bearer {file.%s}"
-			}
-		}`, blue.address, green.address, b.URL, file), siteBlueGreen)
+			}`, b.URL, file)), siteBlueGreen)
 	e.start()
 	e.healthy()
 
@@ -158,17 +148,10 @@ func TestTheTargetIsWarmBeforeTheFirstRequest(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "green")
 	}))
-	e := newEdge(t, fmt.Sprintf(`
-		service app {
-			blue %s
-			green %s
-			health http /healthz {
-				interval 100ms
-			}
+	e := newEdge(t, checkedApp(blue.address, green.address, `
 			gate warmup /warm {
 				requests 25
-			}
-		}`, blue.address, green.address))
+			}`))
 	e.start()
 	e.healthy()
 	e.cli("plan", "app", "--to", "green").wants(t, 0, "warmup", "a cutover begins with 25 × GET /warm to each of 1 upstreams")
@@ -184,12 +167,7 @@ func TestTheTargetIsWarmBeforeTheFirstRequest(t *testing.T) {
 // migrate has the database carry out statements.
 func migrate(t *testing.T, p *realserver.Postgres, statements string) {
 	t.Helper()
-	conn, err := pgconn.Connect(t.Context(), p.DSN())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	if _, err := conn.Exec(t.Context(), statements).ReadAll(); err != nil {
+	if err := p.Exec(t.Context(), statements); err != nil {
 		t.Fatal(err)
 	}
 }

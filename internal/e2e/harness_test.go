@@ -84,6 +84,20 @@ func newEdge(t testing.TB, services string) *edge {
 // siteBlueGreen serves the service "app".
 const siteBlueGreen = "blue_green app"
 
+// checkedApp is the service "app" of upstreams whose health is asked often, with more
+// options, one a line.
+func checkedApp(blue, green, options string) string {
+	return fmt.Sprintf(`
+		service app {
+			blue %s
+			green %s
+			health http /healthz {
+				interval 100ms
+			}
+			%s
+		}`, blue, green, options)
+}
+
 // write replaces the config file.
 func (e *edge) write(services, site string) {
 	e.t.Helper()

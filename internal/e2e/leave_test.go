@@ -75,6 +75,17 @@ func TestAnEdgeThatEndsIsUnreadyFirstAndServesOnUntilBalancersHaveSeenIt(t *test
 	if !reused() {
 		t.Error("an HTTP/2 connection is not used again while the edge goes on")
 	}
+	announced := func() string {
+		res, err := h2.Get("https://localhost:" + port(e.https) + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		readAll(t, res)
+		return res.Header.Get("Alt-Svc")
+	}
+	if announced() == "" {
+		t.Error("HTTP/3 is not announced while the edge goes on")
+	}
 	exitCode := e.term()
 	e.until("it is not ready", func() bool {
 		status, body := readiness(ready)
@@ -87,6 +98,9 @@ func TestAnEdgeThatEndsIsUnreadyFirstAndServesOnUntilBalancersHaveSeenIt(t *test
 	}
 	if body := readAll(t, res); body != "blue" || !res.Close {
 		t.Errorf("%q, Connection: close %v", body, res.Close)
+	}
+	if service := announced(); service != "" {
+		t.Errorf("an edge that ends announces %q", service)
 	}
 	reused()
 	e.until("GOAWAY has come", func() bool { return !reused() })

@@ -52,19 +52,12 @@ func newDepot(t *testing.T, options string) (*edge, *depot) {
 	for range 3 {
 		addresses = append(addresses, newBackend(t, d).address)
 	}
-	e := newEdge(t, fmt.Sprintf(`
-		service app {
-			blue %s
-			green %s
-			health http /healthz {
-				interval 100ms
-			}
+	e := newEdge(t, checkedApp(strings.Join(addresses, " "), addresses[0], fmt.Sprintf(`
 			retries_per_second 1000
 			replay {
 				disk 8MiB
 				%s
-			}
-		}`, strings.Join(addresses, " "), addresses[0], options))
+			}`, options)))
 	e.start()
 	e.healthy()
 	return e, d

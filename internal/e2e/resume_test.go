@@ -77,15 +77,7 @@ func library(t *testing.T, options string, m *mortal) *edge {
 	for range 2 {
 		green = append(green, newBackend(t, m).address)
 	}
-	e := newEdge(t, fmt.Sprintf(`
-		service app {
-			blue %s
-			green %s
-			health http /healthz {
-				interval 100ms
-			}
-			%s
-		}`, strings.Join(blue, " "), strings.Join(green, " "), options))
+	e := newEdge(t, checkedApp(strings.Join(blue, " "), strings.Join(green, " "), options))
 	e.start()
 	e.healthy()
 	return e
@@ -240,16 +232,7 @@ func TestADownloadMovesToTheOtherColorWhenItsDrainEnds(t *testing.T) {
 		http.ServeContent(w, r, "film.mp4", time.Time{}, bytes.NewReader(content))
 	})
 	defer close(release)
-	e := newEdge(t, fmt.Sprintf(`
-		service app {
-			blue %s
-			green %s
-			health http /healthz {
-				interval 100ms
-			}
-			resume any_color
-			evict 100
-		}`, newBackend(t, slow).address, newBackend(t, slow).address))
+	e := newEdge(t, checkedApp(newBackend(t, slow).address, newBackend(t, slow).address, "resume any_color\nevict 100"))
 	e.start()
 	e.healthy()
 	done := make(chan error, 1)

@@ -84,15 +84,7 @@ func (r Result) String() string {
 // Play plays all views at the same time, each in a page of one new Chromium, and
 // returns their results in the same order.
 func Play(ctx context.Context, views ...View) ([]Result, error) {
-	dir, err := browserDir()
-	if err != nil {
-		return nil, err
-	}
-	node, err := look("node")
-	if err != nil {
-		return nil, err
-	}
-	chromium, err := look("chromium", "chromium-browser", "google-chrome")
+	b, err := FindBrowser()
 	if err != nil {
 		return nil, err
 	}
@@ -101,8 +93,8 @@ func Play(ctx context.Context, views ...View) ([]Result, error) {
 		return nil, err
 	}
 	var said limited
-	cmd := exec.CommandContext(ctx, node, "play.mjs", chromium)
-	cmd.Dir, cmd.Stdin, cmd.Stderr = dir, bytes.NewReader(orders), &said
+	cmd := exec.CommandContext(ctx, b.Node, "play.mjs", b.Chromium)
+	cmd.Dir, cmd.Stdin, cmd.Stderr = b.Dir, bytes.NewReader(orders), &said
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it takes Chromium with it
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.Output()
@@ -136,6 +128,26 @@ func orders(views []View) ([]byte, error) {
 		list[i] = order{v.URL, v.Player, v.For.Seconds(), v.CMCD, max(1, v.CMCDVersion)}
 	}
 	return json.Marshal(list)
+}
+
+// Browser is what a test needs to drive Chromium.
+type Browser struct {
+	// Node and Chromium are programs.
+	Node, Chromium string
+	// Dir has playwright-core in its node_modules.
+	Dir string
+}
+
+// FindBrowser finds what "make tools" has installed, and what is on PATH.
+func FindBrowser() (b Browser, err error) {
+	if b.Dir, err = browserDir(); err != nil {
+		return b, err
+	}
+	if b.Node, err = look("node"); err != nil {
+		return b, err
+	}
+	b.Chromium, err = look("chromium", "chromium-browser", "google-chrome")
+	return b, err
 }
 
 // browserDir looks upwards from the directory of the test for the one with

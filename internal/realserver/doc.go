@@ -1,6 +1,7 @@
 // Package realserver runs programs that are not Greenroom, for packages that
 // give tests a real server to talk to: it has Go build them, starts them, waits
-// for them and ends them. Only tests use it.
+// for them and ends them. Tests use it, and examples/platform, which starts them for
+// who has none.
 //
 //	path, err := realserver.Tool("consul", "consul")
 //	…

@@ -1,6 +1,7 @@
 package realserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Postgres is a PostgreSQL server with a database of its own in a directory of
@@ -152,4 +155,15 @@ func postgresBin() (string, error) {
 func version(path string) int {
 	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // 0: an odd name, the last choice
 	return n
+}
+
+// Exec carries out statements, with semicolons between.
+func (p *Postgres) Exec(ctx context.Context, statements string) error {
+	conn, err := pgconn.Connect(ctx, p.DSN())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, statements).ReadAll()
+	return err
 }

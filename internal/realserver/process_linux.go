@@ -3,7 +3,8 @@ package realserver
 import "syscall"
 
 // dieWithParent has the kernel kill a child when the thread that started it
-// ends.
+// ends. A Ctrl-C that is meant for the parent is not the child's: the parent ends
+// its children in an order of its own.
 func dieWithParent() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }

@@ -40,9 +40,18 @@ func (c *Cache) complete(o *object, body []byte) {
 	o.size, o.growing = w.size, w
 }
 
+// slurpPatience is how long a short body may take in all: everybody waits for it.
+const slurpPatience = 10 * time.Second
+
 // slurp reads a body of at most limit bytes to its end. What is longer is
 // returned as more, from the beginning.
 func (c *Cache) slurp(res *http.Response, limit int) (body []byte, more io.ReadCloser, err error) {
+	late := time.AfterFunc(slurpPatience, func() { _ = res.Body.Close() })
+	defer func() {
+		if !late.Stop() {
+			body, more, err = nil, nil, fmt.Errorf("cache: what the origin sends takes more than %s, and is short", slurpPatience)
+		}
+	}()
 	var b buffer
 	for len(b.data) <= limit {
 		n, err := b.read(res.Body, limit+1)

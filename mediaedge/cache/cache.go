@@ -209,8 +209,9 @@ func (c *Cache) Stats() Stats {
 
 // start runs f in a goroutine that Close waits for, with a context that has
 // the values of ctx and not its end; it counts as a fetch until f returns. The
-// CancelFunc ends it early.
-func (c *Cache) start(ctx context.Context, f func(context.Context)) (context.CancelFunc, error) {
+// CancelFunc ends it early. The context ends with f, unless f reports that it has
+// given away what needs it.
+func (c *Cache) start(ctx context.Context, f func(context.Context) (given bool)) (context.CancelFunc, error) {
 	if c.running.Add(1) > c.fills {
 		c.running.Add(-1)
 		return nil, ErrBusy
@@ -230,14 +231,17 @@ func (c *Cache) start(ctx context.Context, f func(context.Context)) (context.Can
 	c.runs.Unlock()
 	go func() {
 		defer c.wg.Done()
+		given := false
 		defer func() {
-			cancel()
+			if !given {
+				cancel()
+			}
 			c.running.Add(-1)
 			c.runs.Lock()
 			delete(c.cancels, id)
 			c.runs.Unlock()
 		}()
-		f(ctx)
+		given = f(ctx)
 	}()
 	return cancel, nil
 }

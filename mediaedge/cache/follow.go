@@ -69,7 +69,7 @@ func (f *fill) trim(c *Cache) {
 // holds o.mu.
 func (f *fill) goesOn(c *Cache) bool {
 	if f.background && !f.o.inBlocks {
-		return true
+		return !f.o.dead // what has grown too large is for nobody
 	}
 	if !f.o.inBlocks {
 		return f.o.size >= 0 && f.o.growing != nil && (f.o.size-f.o.growing.size <= worthwhile || f.o.size <= c.maxWhole)

@@ -50,7 +50,7 @@ func (c *Cache) join(ctx context.Context, req Request, q question, seen *object,
 	c.openings[key] = op
 	c.mu.Unlock()
 	ready := make(chan context.CancelFunc, 1)
-	cancel, err := c.start(ctx, func(ctx context.Context) { c.ask(ctx, <-ready, op, key, req, q) })
+	cancel, err := c.start(ctx, func(ctx context.Context) bool { return c.ask(ctx, <-ready, op, key, req, q) })
 	if err != nil {
 		c.conclude(op, key, req, c.failed(q.stale, finding{err: err}), q)
 		return op, true, nil
@@ -59,8 +59,9 @@ func (c *Cache) join(ctx context.Context, req Request, q question, seen *object,
 	return op, true, nil
 }
 
-// ask finds the answer, tells it to all, and then brings the object's bytes.
-func (c *Cache) ask(ctx context.Context, cancel context.CancelFunc, op *opening, key string, req Request, q question) {
+// ask finds the answer, tells it to all, and then brings the object's bytes. given:
+// the one who asked has the answer's body, and closes it.
+func (c *Cache) ask(ctx context.Context, cancel context.CancelFunc, op *opening, key string, req Request, q question) (given bool) {
 	f := c.find(ctx, req, q)
 	if f.fill != nil {
 		f.fill.cancel = cancel
@@ -75,6 +76,7 @@ func (c *Cache) ask(ctx context.Context, cancel context.CancelFunc, op *opening,
 		f.fill.finishWhole(c, f.fill.runWhole(ctx, c, f.src))
 		_ = f.src.Close()
 	}
+	return op.res != nil
 }
 
 // conclude ends an opening: what was found is in the index before anybody can

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,7 +17,9 @@ var copies = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 // nothing.
 func (d *delivery) passThrough(req Request) (Outcome, error) {
 	requested, res := time.Now(), d.res
-	if res == nil {
+	if res != nil { // it was asked for by the opening, and does not end with r
+		defer context.AfterFunc(d.r.Context(), func() { _ = res.Body.Close() })()
+	} else {
 		var err error
 		if res, err = d.c.fetch(d.r.Context(), req.Origin, d.r.Method, conditional(d.r)); err != nil {
 			return Outcome{}, err

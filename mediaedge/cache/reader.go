@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // reader reads an object for one client: from memory, else from a fill that it
@@ -27,6 +28,7 @@ type reader struct {
 	waited  atomic.Bool // for bytes that were on their way
 	started atomic.Bool // a fill of its own
 	slow    bool        // asks for little at a time
+	given   bool        // something has been read
 }
 
 var errReaderClosed = errors.New("cache: read after the end of the request")
@@ -93,6 +95,7 @@ func (r *reader) next(idle func()) ([]byte, error) {
 	if err != nil && err != io.EOF {
 		r.err = err
 	}
+	r.given = r.given || len(data) > 0
 	return data, err
 }
 
@@ -147,7 +150,12 @@ func (r *reader) wait(n int64, off int, idle func()) ([]byte, error) {
 		if f := r.follow; f != nil && f.err != nil {
 			return nil, f.err
 		}
-		if err := r.attach(n); err != nil {
+		if err := r.attach(n); errors.Is(err, ErrBusy) && r.given {
+			if err := r.sleep(idle, time.After(busyPause)); err != nil {
+				return nil, err
+			}
+			continue
+		} else if err != nil {
 			return nil, err
 		}
 		if r.follow == nil { // it is in memory by now
@@ -156,7 +164,7 @@ func (r *reader) wait(n int64, off int, idle func()) ([]byte, error) {
 			}
 			continue
 		}
-		if err := r.sleep(idle); err != nil {
+		if err := r.sleep(idle, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -186,9 +194,13 @@ func (r *reader) attach(n int64) error {
 	return err
 }
 
-// sleep waits for news of the object. The caller holds o.mu, which is not held
-// meanwhile.
-func (r *reader) sleep(idle func()) error {
+// busyPause is how long a reader in the middle of an answer, which must not be
+// cut because others have come, waits before it asks again for a fetch.
+const busyPause = 50 * time.Millisecond
+
+// sleep waits for news of the object, or until enough, which may be nil. The
+// caller holds o.mu, which is not held meanwhile.
+func (r *reader) sleep(idle func(), enough <-chan time.Time) error {
 	news, follow := r.o.news(), r.follow
 	r.o.mu.Unlock()
 	defer r.o.mu.Lock()
@@ -200,6 +212,8 @@ func (r *reader) sleep(idle func()) error {
 	}
 	select {
 	case <-news:
+		return nil
+	case <-enough:
 		return nil
 	case <-r.ctx.Done():
 		return r.ctx.Err()
@@ -230,7 +244,7 @@ func (r *reader) part(idle func()) ([]byte, error) {
 		case w.done:
 			return nil, io.EOF
 		}
-		if err := r.sleep(idle); err != nil {
+		if err := r.sleep(idle, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -264,7 +278,7 @@ func (c *Cache) startFill(r *reader, n int64) (*fill, error) {
 	if disk {
 		bring = f.fetchDisk
 	}
-	cancel, err := c.start(r.ctx, func(ctx context.Context) { f.finish(c, bring(ctx, c)) })
+	cancel, err := c.start(r.ctx, func(ctx context.Context) bool { f.finish(c, bring(ctx, c)); return false })
 	if err != nil {
 		return nil, err
 	}

@@ -90,6 +90,7 @@ func (d *delivery) serve(req Request) (Outcome, error) {
 	}
 	ctx, cancel := context.WithCancel(d.r.Context())
 	d.reader = &reader{c: d.c, o: d.o, body: d.body, origin: req.Origin, ctx: ctx, cancel: cancel, follow: d.follow}
+	defer d.reader.close() // if a writer panics
 	if size := d.o.length(); size >= 0 {
 		if hd.has("Content-Encoding") {
 			d.size = size

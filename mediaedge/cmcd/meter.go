@@ -111,11 +111,23 @@ type session struct {
 	seen    int64
 	starved int64 // 0: not seen to starve
 	scope   int32
+	stands  standing
 }
+
+// standing is how a session counts among the Viewers of its scope.
+type standing uint8
+
+const (
+	arrived  standing = iota // had one report here
+	watching                 // had more, and none of starvation
+	suffered                 // starved here
+)
 
 // tally is what the reports of one scope in one shard add up to.
 type tally struct {
 	reports, starved, startup, failing, refused, moved, invalid uint64
+
+	viewers Viewers
 
 	throughput, buffer histogram
 }
@@ -183,10 +195,14 @@ func (m *Meter) session(s *shard, t *tally, key uint64, id int, starving bool, n
 	switch {
 	case ok && was.scope != int32(id):
 		t.moved++
-		was.scope, was.starved = int32(id), 0
-	case ok && starving:
-		was.starved = max(was.starved, now)
-	case !ok:
+		s.leave(was)
+		was.scope, was.starved, was.stands = int32(id), 0, arrived
+	case ok:
+		was.stands = t.viewers.reported(was.stands, starving)
+		if starving {
+			was.starved = max(was.starved, now)
+		}
+	default:
 		if m.known.Add(1) > int64(m.options.MaxSessions) {
 			m.known.Add(-1)
 			t.refused++
@@ -207,6 +223,7 @@ func (m *Meter) sweep(s *shard, now int64) {
 	before := len(s.sessions)
 	for key, was := range s.sessions {
 		if now-was.seen > int64(m.options.Window) {
+			s.leave(was)
 			delete(s.sessions, key)
 		}
 	}

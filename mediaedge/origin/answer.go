@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -201,12 +202,15 @@ func present(res *http.Response) *http.Response {
 	out := &http.Response{
 		Status: strconv.Itoa(res.StatusCode) + " " + http.StatusText(res.StatusCode), StatusCode: res.StatusCode,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header, len(kept)), Body: res.Body, ContentLength: res.ContentLength,
+		Header: make(http.Header, len(kept)), Body: res.Body, ContentLength: res.ContentLength, TransferEncoding: res.TransferEncoding,
 	}
 	for name, k := range kept {
 		if vv := res.Header[name]; len(vv) == 1 || k.list && len(vv) > 1 {
 			out.Header[name] = vv
 		}
+	}
+	if slices.ContainsFunc(res.Header["Vary"], func(v string) bool { return strings.Contains(v, "*") }) {
+		out.Header["Vary"] = []string{"*"} // all other members name what is the same in each question
 	}
 	if res.ContentLength >= 0 && res.StatusCode != http.StatusNoContent && res.StatusCode != http.StatusNotModified {
 		out.Header["Content-Length"] = []string{strconv.FormatInt(res.ContentLength, 10)}

@@ -85,10 +85,14 @@ func (a *attempt) attach(res *http.Response) {
 
 // fail ends the attempt and blames its endpoint.
 func (a *attempt) fail(reason string, status int) *Error {
-	reason = printable(reason)
-	a.blame(reason)
+	err := a.error(reason, status)
+	a.blame(err.Reason)
 	a.end()
-	return &Error{Origin: a.o.name, Endpoint: a.e.place.String(), Reason: reason, status: status}
+	return err
+}
+
+func (a *attempt) error(reason string, status int) *Error {
+	return &Error{Origin: a.o.name, Endpoint: a.e.place.String(), Reason: printable(reason), status: status}
 }
 
 func (a *attempt) blame(reason string) {

@@ -13,7 +13,8 @@ import (
 type body struct {
 	a      *attempt
 	src    io.ReadCloser
-	err    error // of the last Read, if there was one
+	err    error     // of the last Read, if there was one
+	read   time.Time // when it ended
 	timer  *time.Timer
 	late   atomic.Bool // the timer has ended a Read
 	closed atomic.Bool
@@ -34,17 +35,20 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	b.timer.Reset(b.a.o.timeouts.Idle)
+	rested := !b.read.IsZero() && time.Since(b.read) > b.a.o.timeouts.Idle
 	n, err := b.src.Read(p)
 	b.timer.Stop()
+	b.read = time.Now()
 	b.a.o.totals.bytes.Add(uint64(n))
 	if err != nil {
-		b.err = b.ended(err)
+		b.err = b.ended(err, rested)
 	}
 	return n, b.err
 }
 
-// ended says what the end of a body means.
-func (b *body) ended(err error) error {
+// ended says what the end of a body means. rested: it was not read for so long
+// that the endpoint may have lost its patience.
+func (b *body) ended(err error, rested bool) error {
 	switch {
 	case err == io.EOF:
 		b.a.whole()
@@ -57,6 +61,9 @@ func (b *body) ended(err error) error {
 		return b.a.client()
 	case b.late.Load():
 		err = errIdle
+	case rested:
+		b.a.end()
+		return b.a.error("the body, which was not read for a while: "+err.Error(), statusOf(err))
 	}
 	return b.a.fail("the body: "+err.Error(), statusOf(err))
 }

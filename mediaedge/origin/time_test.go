@@ -135,6 +135,34 @@ func TestAClientThatReadsSlowlyIsNoIdleEndpoint(t *testing.T) {
 	})
 }
 
+func TestAnEndpointIsNotBlamedForAClientItHasLostPatienceWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		content := media(megabyte)
+		gives := func(w http.ResponseWriter, r *http.Request) { honest(content)(&fatal{w, 300000}, r) }
+		for pause, failures := range map[time.Duration]uint64{time.Hour: 0, time.Second: 1} {
+			o := inBubble(t, Config{}, gives, honest(content))
+			res, err := o.Object("/a", "").Fetch(t.Context(), "GET", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			total := 0
+			for p := make([]byte, 100000); err == nil; {
+				time.Sleep(pause)
+				n := 0
+				n, err = res.Body.Read(p)
+				total += n
+			}
+			res.Body.Close()
+			if err != io.EOF || total != megabyte {
+				t.Errorf("%d bytes, %v", total, err)
+			}
+			if n := o.Status().Endpoints[0].Failures; n != failures {
+				t.Errorf("read every %s: %d failures, want %d", pause, n, failures)
+			}
+		}
+	})
+}
+
 func TestAnOnlyEndpointThatRestartsIsWaitedForWithGrowingPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		content := media(megabyte)

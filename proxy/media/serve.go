@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/greenroom-proxy/greenroom/internal/h3"
 	"github.com/greenroom-proxy/greenroom/mediaedge"
 	"github.com/greenroom-proxy/greenroom/mediaedge/cache"
 	"github.com/greenroom-proxy/greenroom/mediaedge/cmcd"
@@ -98,9 +99,12 @@ func (h *Handler) fetch(w http.ResponseWriter, r *http.Request, t mediaedge.Type
 	if h.Cache.keeps(t.Kind) {
 		ask = h.keep
 	}
-	result, bytes, err := ask(w, r, at, query, object)
+	result, bytes, err := ask(h3.Writer(w, r), r, at, query, object)
 	switch {
 	case err == nil:
+		if bytes > 0 && w.Header().Get("Content-Length") == "" {
+			_ = http.NewResponseController(w).Flush() // after a silence, Caddy leaves the end no time to be written in
+		}
 		h.counts.count(t.Kind, result, bytes)
 		return nil
 	case errors.Is(err, cache.ErrAborted), errors.Is(err, origin.ErrHeadSent), r.Context().Err() != nil:

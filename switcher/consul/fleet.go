@@ -37,7 +37,9 @@ import (
 // past their own gates, or by a rollback where the state says so and their own
 // rollback would go there. What keeps an edge from following is in its status; it
 // tries again, after 10 s and up to a minute later each time. A ramp or a split
-// is not followed before all traffic has moved.
+// is not followed before all traffic has moved. To a state that a trigger made the
+// others go by that trigger's ramp and options, while the key still holds it, else
+// by those of their config.
 //
 // Who wins? Each command counts for the state at its own time, and the later one
 // wins:
@@ -53,6 +55,18 @@ import (
 //     that follow each other the second always counts;
 //   - a rollback that one edge publishes undoes what others have under way to
 //     the color that was left. Any other move under way is waited for.
+//
+// # Verdicts
+//
+// Each edge judges a target by its own traffic (see switcher.Comparison). A verdict
+// undoes that edge's move, and nothing else: it may stem from what only that edge
+// sees, and what others have is not taken from them by one. It is the edge's last
+// word on the epoch that the move would have made, or was following: the edge stays
+// where it is and is diverged, in its status, which all others show. So does one on
+// which an operator undid what the fleet had started. The next trigger, a newer
+// epoch or an operator's move on the edge ends it. A rollback that another edge
+// publishes later is followed all the same. What gates or the target's health undo
+// is no such word, and is tried again.
 //
 // # Without Consul
 //

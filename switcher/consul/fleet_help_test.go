@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/compare"
 	"github.com/greenroom-proxy/greenroom/switcher/consul/consultest"
 	"github.com/greenroom-proxy/greenroom/switcher/switchertest"
 )
@@ -47,6 +48,7 @@ type edge struct {
 	store    *switchertest.MemoryStore
 	gates    []switcher.Gate
 	ramp     switcher.Ramp
+	judged   *judged // compares the colors of a ramp by this; nil: it does not
 	tune     func(*FleetConfig)
 	tokenEnv string
 	calm     bool // at the pace of a real edge
@@ -100,13 +102,18 @@ func (s *stage) edge(address, name string, change ...func(*edge)) *edge {
 func (e *edge) start() {
 	e.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	e.Switcher = switcher.New(e.store, switcher.Hooks{}, nil)
+	var hooks switcher.Hooks
+	var limits *compare.Limits
+	if e.judged != nil {
+		hooks.Samples, limits = e.judged.samples, new(compare.Limits)
+	}
+	e.Switcher = switcher.New(e.store, hooks, nil)
 	var running sync.WaitGroup
 	running.Go(func() { e.Run(ctx) })
 	e.must(e.Restore(ctx))
 	configs := make(map[string]switcher.Config)
 	for _, name := range e.services {
-		configs[name] = switcher.Config{Gates: e.gates, Ramp: e.ramp}
+		configs[name] = switcher.Config{Gates: e.gates, Ramp: e.ramp, Compare: limits}
 	}
 	e.must(e.Configure(ctx, configs))
 	e.ends = make(map[string]switcher.PerColor[[]*switcher.Endpoint])

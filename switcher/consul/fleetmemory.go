@@ -25,6 +25,8 @@ type memory struct {
 	Bond bond `json:"bond"`
 	// Move is the id of the move that Desired started, until its end.
 	Move string `json:"move,omitempty"`
+	// Word is the id of the last move that became this edge's word on an epoch.
+	Word string `json:"word,omitempty"`
 	// Trigger is what came of Desired; Latest of what was dealt with last.
 	Trigger Outcome `json:"trigger"`
 	Latest  Outcome `json:"latest"`

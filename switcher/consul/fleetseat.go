@@ -133,6 +133,7 @@ func (s *seat) look(ctx context.Context) (next time.Time) {
 		return time.Time{} // the service or the edge is about to go
 	}
 	s.take(ctx)
+	s.noteWord(ctx, view)
 	s.awaitTrigger(ctx, view)
 	s.noteAlone(standOf(view))
 	if s.seen.heard && s.seen.cutOff == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -70,6 +69,7 @@ func (s *seat) share(ctx context.Context, view switcher.ServiceView) (again bool
 	case follow, retreat:
 		return s.pursue(ctx, view, c, st)
 	case diverge:
+		s.chase = pursuit{}
 		s.memory.Bond.Alone, s.memory.Bond.Diverged = false, c.epoch
 		s.level = Outcome{Diverged, c.why}
 		s.noticeState(s.level, "")
@@ -185,7 +185,9 @@ func (s *seat) newState(ctx context.Context, v switcher.ServiceView, c course) *
 // lastMove is what brought the traffic where it is.
 func (s *seat) lastMove(ctx context.Context, v switcher.ServiceView) switcher.Move {
 	if c := v.Cutover; c != nil && c.Kind != switcher.KindDrain {
-		return switcher.Move{Kind: c.Kind, By: c.By, Reason: c.Reason, Result: c.Ending, Detail: c.Detail}
+		return switcher.Move{
+			ID: c.ID, Kind: c.Kind, To: c.To, By: c.By, Reason: c.Reason, Result: c.Ending, Undone: c.Undone, Detail: c.Detail,
+		}
 	}
 	moves, err := s.mover.History(ctx, s.service)
 	if err != nil {
@@ -214,10 +216,6 @@ func (s *seat) pursue(ctx context.Context, view switcher.ServiceView, c course, 
 	if s.chase.id != "" {
 		o := s.standing(ctx, view, s.chase.id)
 		s.chase.id = ""
-		if byHand(o) {
-			s.memory.Bond.Diverged, s.memory.Bond.Alone = c.epoch, false
-			return true
-		}
 		s.noticeState(o, "")
 		s.rebuffed(o, st)
 		return false
@@ -248,7 +246,7 @@ func (s *seat) goThere(ctx context.Context, c course, st *SharedState) (Outcome,
 	if c.deed == retreat {
 		receipt, err = s.mover.Rollback(ctx, switcher.RollbackRequest{Request: asked})
 	} else {
-		receipt, err = s.mover.Cutover(ctx, switcher.CutoverRequest{Request: asked, To: c.to})
+		receipt, err = s.mover.Cutover(ctx, s.likeTrigger(st, switcher.CutoverRequest{Request: asked, To: c.to}))
 	}
 	switch {
 	case err != nil && stopping(err):
@@ -259,10 +257,17 @@ func (s *seat) goThere(ctx context.Context, c course, st *SharedState) (Outcome,
 	return outcomeOfReceipt(receipt, s.service, c.to), receipt.ID, nil
 }
 
-// byHand reports that an operator undid the move: on this edge that is the last
-// word on this epoch.
-func byHand(o Outcome) bool {
-	return (o.Result == Aborted || o.Result == RolledBack) && !strings.HasPrefix(o.Reason, "greenroom: ")
+// likeTrigger gives a move to a state that a trigger made the ramp and options of
+// that trigger, if the key still holds it: an edge that could not move when the
+// others did is to be judged as they were.
+func (s *seat) likeTrigger(st *SharedState, req switcher.CutoverRequest) switcher.CutoverRequest {
+	if st.Trigger == 0 || st.Trigger != s.seen.desired.index {
+		return req
+	}
+	if in, err := ParseIntent(s.seen.desired.value); err == nil && in.To == req.To {
+		req.Ramp, req.Options = in.Ramp, in.Options
+	}
+	return req
 }
 
 // rebuffed waits before the next try.

@@ -30,7 +30,7 @@ const (
 	Stale       Result = "stale"       // the value is old
 	Deleted     Result = "deleted"     // the key is gone, which moves nothing
 	Unreadable  Result = "unreadable"  // the keys cannot be read, or not all of them
-	Diverged    Result = "diverged"    // this edge stays on another color than the fleet
+	Diverged    Result = "diverged"    // this edge stays on another color than the fleet, until someone decides
 	Unpublished Result = "unpublished" // this edge has moved, and Consul does not know
 	Aborted     Result = "aborted"     // the move was undone while it ran
 	RolledBack  Result = "rolled_back" // the move was undone while it drained

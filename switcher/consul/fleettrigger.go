@@ -39,6 +39,9 @@ func (s *seat) obey(ctx context.Context, view switcher.ServiceView) (acted bool)
 			return false // it is for the next process
 		}
 		s.rebase(shared, r.intent.To, o)
+		if r.intent.To != view.Active {
+			s.memory.Bond.Against, s.memory.Bond.Why = 0, "" // this is a later word
+		}
 		acted = true
 	}
 	s.memory.Desired = d.handled()

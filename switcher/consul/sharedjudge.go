@@ -34,6 +34,12 @@ type bond struct {
 	Alone bool `json:"alone,omitempty"`
 	// Diverged is the epoch that it stays away from.
 	Diverged uint64 `json:"diverged,omitempty"`
+	// Against is the epoch that a move undone on this edge speaks against, and
+	// that may be yet to come: it will stay away from it, unless it is a
+	// rollback, which an operator wants for reasons of the day. Why is what
+	// undid the move.
+	Against uint64 `json:"against,omitempty"`
+	Why     string `json:"why,omitempty"`
 }
 
 // course is what to do about the shared state.
@@ -68,7 +74,7 @@ func (b bond) moved(at stand) bool {
 // An edge that stands on another color than it agreed to has moved by itself, and
 // publishes that; it lost if a newer epoch is there already. It then follows the
 // winner, unless it moved while it was cut off: then what is right is not for
-// machines to say.
+// machines to say. Nor is it where an own move to the state's color was undone.
 func judgeState(b bond, at stand, st *SharedState) course {
 	if st == nil {
 		return found(b, at)
@@ -92,9 +98,9 @@ func judgeState(b bond, at stand, st *SharedState) course {
 	case same:
 		return course{deed: adopt, epoch: st.Epoch}
 	case b.Diverged == st.Epoch:
-		return course{deed: stay, why: apart(at, st)}
-	case moved && b.Alone:
-		return course{deed: diverge, epoch: st.Epoch, why: apart(at, st)}
+		return course{deed: stay, why: apart(b, at, st)}
+	case moved && b.Alone, b.Against == st.Epoch && st.Kind != SharedRollback:
+		return course{deed: diverge, epoch: st.Epoch, why: apart(b, at, st)}
 	}
 	return chase(at, st)
 }
@@ -122,9 +128,9 @@ func astray(b bond, at stand, st *SharedState) course {
 	case at.active == st.Active:
 		return course{deed: adopt, epoch: st.Epoch}
 	case b.Diverged == st.Epoch:
-		return course{deed: stay, why: apart(at, st)}
+		return course{deed: stay, why: apart(b, at, st)}
 	}
-	return course{deed: diverge, epoch: st.Epoch, why: apart(at, st)}
+	return course{deed: diverge, epoch: st.Epoch, why: apart(b, at, st)}
 }
 
 // meet is for a newer state that arrives during a move: a rollback wins over it,
@@ -145,7 +151,10 @@ func chase(at stand, st *SharedState) course {
 	return c
 }
 
-func apart(at stand, st *SharedState) string {
-	return fmt.Sprintf("this edge is on %s, the fleet on %s since epoch %d by %s: cut over or roll back here, or trigger anew",
-		at.active, st.Active, st.Epoch, st.Edge)
+func apart(b bond, at stand, st *SharedState) string {
+	where := fmt.Sprintf("this edge is on %s, the fleet on %s since epoch %d by %s", at.active, st.Active, st.Epoch, st.Edge)
+	if b.Against == st.Epoch {
+		return fmt.Sprintf("%s; its own move there was undone: %s: cut over here, roll back there, or trigger anew", where, b.Why)
+	}
+	return where + ": cut over or roll back here, or trigger anew"
 }

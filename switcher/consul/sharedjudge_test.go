@@ -41,6 +41,12 @@ func TestJudgeState(t *testing.T) {
 		"diverged":                           {bond{Epoch: 5, Active: blue, Diverged: 7}, stand{active: green}, state(7, blue, SharedCutover), course{deed: stay}},
 		"diverged, and back by hand":         {bond{Epoch: 5, Active: blue, Diverged: 7}, stand{active: blue}, state(7, blue, SharedCutover), course{deed: adopt, epoch: 7}},
 		"diverged, and a newer epoch":        {bond{Epoch: 5, Active: blue, Diverged: 7}, stand{active: green}, state(9, blue, SharedCutover), course{deed: follow, epoch: 9, to: blue}},
+		"where a move was undone":            {bond{Epoch: 5, Active: blue, Against: 6}, stand{active: blue}, state(6, green, SharedCutover), course{deed: diverge, epoch: 6}},
+		"where one was undone, and again":    {bond{Epoch: 5, Active: blue, Against: 6}, stand{active: blue, to: green}, state(6, green, SharedCutover), course{deed: wait}},
+		"where one was undone, and is there": {bond{Epoch: 5, Active: blue, Against: 6}, stand{active: green}, state(6, green, SharedCutover), course{deed: adopt, epoch: 6}},
+		"undone, and nothing new":            {bond{Epoch: 5, Active: blue, Against: 6}, stand{active: blue}, state(5, blue, SharedCutover), course{deed: rest}},
+		"undone, and a rollback there":       {bond{Epoch: 5, Active: blue, Against: 6}, stand{active: blue}, state(6, green, SharedRollback), course{deed: follow, epoch: 6, to: green}},
+		"undone, and a newer epoch":          {bond{Epoch: 5, Active: blue, Against: 6, Diverged: 6}, stand{active: blue}, state(8, green, SharedCutover), course{deed: follow, epoch: 8, to: green}},
 		"a state that is gone":               {five, stand{active: blue}, nil, course{deed: publish, epoch: 5, to: blue}},
 		"a state that is gone after a move":  {five, stand{active: green}, nil, course{deed: publish, epoch: 6, to: green}},
 		"a state that went back":             {five, stand{active: blue}, state(3, green, SharedCutover), course{deed: publish, epoch: 6, to: blue}},
@@ -58,13 +64,14 @@ func TestJudgeState(t *testing.T) {
 func TestJudgeStateAlways(t *testing.T) {
 	colors := []switcher.Color{0, blue, green}
 	each := func(f func(bond, stand, *SharedState)) {
-		for n := range 3 * 3 * 2 * 4 * 2 * 3 * 3 * 5 * 2 * 3 {
+		for n := range 3 * 3 * 2 * 4 * 4 * 2 * 3 * 3 * 5 * 2 * 3 {
 			pick := func(m int) int { v := n % m; n /= m; return v }
 			b := bond{Active: colors[pick(3)]}
 			if b.Active.Valid() {
 				b.Epoch = uint64(1 + pick(3))
 				b.Alone = pick(2) == 1
 				b.Diverged = uint64(pick(4))
+				b.Against = uint64(pick(4))
 			}
 			at := stand{active: colors[1+pick(2)], previous: colors[pick(3)]}
 			if pick(3) == 0 {
@@ -96,6 +103,10 @@ func TestJudgeStateAlways(t *testing.T) {
 		case retreat:
 			if st == nil || st.Kind != SharedRollback || st.Epoch <= b.Epoch || c.to != st.Active {
 				bad = "rolls back without a rollback"
+			}
+		case diverge:
+			if at.to != 0 || at.active == st.Active || c.epoch != st.Epoch {
+				bad = "stays away from where it is, or during a move"
 			}
 		case adopt:
 			if st == nil || at.to != 0 || st.Active != at.active || st.Epoch < b.Epoch {

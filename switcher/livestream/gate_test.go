@@ -16,6 +16,7 @@ import (
 	"github.com/greenroom-proxy/greenroom/internal/ask"
 	"github.com/greenroom-proxy/greenroom/internal/player"
 	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/switchertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -86,25 +87,13 @@ func untilTold(t *testing.T, g *Gate, e *encoders, id string, most time.Duration
 	}
 }
 
-func gets(t *testing.T, v switcher.Verdict, want switcher.Decision, words ...string) {
-	t.Helper()
-	if v.Decision != want {
-		t.Errorf("got %s, want %s: %s", v.Decision, want, v.Reason)
-	}
-	for _, w := range words {
-		if !strings.Contains(v.Reason, w) {
-			t.Errorf("no %q in: %s", w, v.Reason)
-		}
-	}
-}
-
 func TestAStreamIsWatchedForThreeTargetDurationsBeforeEachStep(t *testing.T) {
 	e := newEncoders()
 	g := &Gate{Paths: []string{"/live/main.m3u8"}, Upstreams: e}
 	first := g.Check(t.Context(), input("one", e.now))
-	gets(t, first, switcher.Wait, "/live/main.m3u8 at green1:80 is watched for 6s, until 12:00:06")
+	switchertest.Says(t, first, switcher.Wait, "/live/main.m3u8 at green1:80 is watched for 6s, until 12:00:06")
 	v, took := untilTold(t, g, e, "one", time.Minute)
-	gets(t, v, switcher.Pass, "/live/main.m3u8 at 2 upstreams, 2 playlists, fresh for 6s")
+	switchertest.Says(t, v, switcher.Pass, "/live/main.m3u8 at 2 upstreams, 2 playlists, fresh for 6s")
 	if took < 6*time.Second || took > 7*time.Second {
 		t.Errorf("took %s", took)
 	}
@@ -113,7 +102,7 @@ func TestAStreamIsWatchedForThreeTargetDurationsBeforeEachStep(t *testing.T) {
 	}
 	p := input("one", e.now)
 	p.Step = 2
-	gets(t, g.Check(t.Context(), p), switcher.Wait, "is watched")
+	switchertest.Says(t, g.Check(t.Context(), p), switcher.Wait, "is watched")
 }
 
 func TestAStreamThatStandsStillIsWaitedForUntilItIsFreshAgain(t *testing.T) {
@@ -125,9 +114,9 @@ func TestAStreamThatStandsStillIsWaitedForUntilItIsFreshAgain(t *testing.T) {
 		v = g.Check(t.Context(), input("one", e.now))
 		e.set(func() { e.now = e.now.Add(200 * time.Millisecond); still() })
 	}
-	gets(t, v, switcher.Wait, "/main.m3u8 at green2:80: /main.m3u8: has had no new segment for", "target duration of 2s")
+	switchertest.Says(t, v, switcher.Wait, "/main.m3u8 at green2:80: /main.m3u8: has had no new segment for", "target duration of 2s")
 	v, took := untilTold(t, g, e, "one", time.Minute)
-	gets(t, v, switcher.Pass)
+	switchertest.Says(t, v, switcher.Pass)
 	if took < 5*time.Second {
 		t.Errorf("it was fresh again after %s", took)
 	}
@@ -137,11 +126,11 @@ func TestOtherNamesUnderTheSameNumbersAreRefusedAtOnce(t *testing.T) {
 	e := newEncoders()
 	e.names["green2:80"] = "other"
 	g := &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e}
-	gets(t, g.Check(t.Context(), input("one", e.now)), switcher.Refuse, "/main.m3u8 at green2:80: /main.m3u8: segment 94 is /other94.ts, and /94.ts in the active one")
-	gets(t, g.Check(t.Context(), input("", e.now)), switcher.Refuse, "green2:80")
+	switchertest.Says(t, g.Check(t.Context(), input("one", e.now)), switcher.Refuse, "/main.m3u8 at green2:80: /main.m3u8: segment 94 is /other94.ts, and /94.ts in the active one")
+	switchertest.Says(t, g.Check(t.Context(), input("", e.now)), switcher.Refuse, "green2:80")
 	g = &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e, Limits: hls.Limits{Unaligned: true}}
 	v, _ := untilTold(t, g, e, "two", time.Minute)
-	gets(t, v, switcher.Pass, "; but /main.m3u8 at green2:80")
+	switchertest.Says(t, v, switcher.Pass, "; but /main.m3u8 at green2:80")
 }
 
 func TestAColorOnAirWithoutAStreamIsNoObstacle(t *testing.T) {
@@ -149,7 +138,7 @@ func TestAColorOnAirWithoutAStreamIsNoObstacle(t *testing.T) {
 	e.dead["blue1:80"] = true
 	g := &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e}
 	v, _ := untilTold(t, g, e, "one", time.Minute)
-	gets(t, v, switcher.Pass)
+	switchertest.Says(t, v, switcher.Pass)
 }
 
 func TestAStreamThatIsNotThereYetIsWaitedFor(t *testing.T) {
@@ -157,24 +146,24 @@ func TestAStreamThatIsNotThereYetIsWaitedFor(t *testing.T) {
 	e.dead["green1:80"] = true
 	g := &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e}
 	v, _ := untilTold(t, g, e, "one", 20*time.Second)
-	gets(t, v, switcher.Wait, "/main.m3u8 at green1:80: /main.m3u8: answered 503")
+	switchertest.Says(t, v, switcher.Wait, "/main.m3u8 at green1:80: /main.m3u8: answered 503")
 	e.set(func() { e.dead["green1:80"] = false })
 	v, _ = untilTold(t, g, e, "one", time.Minute)
-	gets(t, v, switcher.Pass)
+	switchertest.Says(t, v, switcher.Pass)
 	p := input("one", e.now)
 	p.Upstreams.Green = nil
-	gets(t, g.Check(t.Context(), p), switcher.Wait, "green has no healthy upstream to watch")
+	switchertest.Says(t, g.Check(t.Context(), p), switcher.Wait, "green has no healthy upstream to watch")
 }
 
 func TestAPlanLooksOnce(t *testing.T) {
 	e := newEncoders()
 	g := &Gate{Paths: []string{"/main.m3u8", "/second.m3u8"}, Upstreams: e}
-	gets(t, g.Check(t.Context(), input("", e.now)), switcher.Pass, "/main.m3u8, /second.m3u8 at 2 upstreams, 4 playlists, looks well; a cutover watches for 6s")
+	switchertest.Says(t, g.Check(t.Context(), input("", e.now)), switcher.Pass, "/main.m3u8, /second.m3u8 at 2 upstreams, 4 playlists, looks well; a cutover watches for 6s")
 	if e.asked != 6 {
 		t.Errorf("%d playlists were fetched", e.asked)
 	}
 	e.dead["green2:80"] = true
-	gets(t, g.Check(t.Context(), input("", e.now)), switcher.Wait, "/main.m3u8 at green2:80", "(and 1 more)")
+	switchertest.Says(t, g.Check(t.Context(), input("", e.now)), switcher.Wait, "/main.m3u8 at green2:80", "(and 1 more)")
 }
 
 func TestWhatFFmpegMakesPassesAndTwoEncodersAreToldApart(t *testing.T) {
@@ -218,8 +207,8 @@ func TestWhatFFmpegMakesPassesAndTwoEncodersAreToldApart(t *testing.T) {
 		}
 	}
 	// Fragmented MP4 has other names under the same numbers.
-	gets(t, g.Check(t.Context(), pools(at[0], at[2])), switcher.Refuse, ".m4s, and /0_0.ts in the active one")
+	switchertest.Says(t, g.Check(t.Context(), pools(at[0], at[2])), switcher.Refuse, ".m4s, and /0_0.ts in the active one")
 	planned := pools(at[2], at[2])
 	planned.ID = ""
-	gets(t, g.Check(t.Context(), planned), switcher.Pass, "looks well")
+	switchertest.Says(t, g.Check(t.Context(), planned), switcher.Pass, "looks well")
 }

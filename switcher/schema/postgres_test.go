@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/greenroom-proxy/greenroom/internal/ask"
 	"github.com/greenroom-proxy/greenroom/internal/realserver"
 	"github.com/greenroom-proxy/greenroom/switcher"
@@ -36,12 +34,7 @@ func startPostgres(t *testing.T) *realserver.Postgres {
 // run has the database carry out statements.
 func run(t *testing.T, p *realserver.Postgres, statements string) {
 	t.Helper()
-	conn, err := pgconn.Connect(t.Context(), p.DSN())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	if _, err := conn.Exec(t.Context(), statements).ReadAll(); err != nil {
+	if err := p.Exec(t.Context(), statements); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/compare"
 )
 
 // FullState returns a valid state in which each field is set in some service: a
@@ -44,7 +45,7 @@ func ramping() switcher.ServiceState {
 				Pins: switcher.PinsHold, PinDeadline: switcher.Duration(20 * time.Minute),
 				OnFailure: switcher.OnFailureFreeze, RollbackWindow: switcher.Duration(2 * time.Hour),
 			},
-			By: "uid 1000", Reason: `1.4.2 "final"`, Started: at(1),
+			By: "uid 1000", Reason: `1.4.2 "final"`, Started: at(1), Compared: comparisons(),
 		},
 		LastGroup: []string{"draining", "ramping"},
 		History:   []switcher.Move{move(2), move(1)},
@@ -57,7 +58,7 @@ func draining() switcher.ServiceState {
 	s.Cutover = &switcher.Cutover{
 		ID: "c-2", Kind: switcher.KindRollback, Services: []string{"draining"},
 		From: switcher.Green, To: switcher.Blue, Drain: switcher.Green, Started: at(9),
-		Ending: switcher.ResultRolledBack, Detail: "by uid 1000",
+		Ending: switcher.ResultRolledBack, Undone: switcher.UndoneByCommand, Detail: "by uid 1000",
 	}
 	return s
 }
@@ -77,7 +78,18 @@ func move(i int) switcher.Move {
 		ID: fmt.Sprintf("m-%d", i), Kind: "cutover", From: switcher.Blue, To: switcher.Green,
 		Generation: uint64(i + 1), Split: switcher.Weighted(switcher.Green, 75), By: "uid 1000", Reason: "1.4.2",
 		Started: at(i), Ended: at(i + 1), Result: switcher.ResultDone, Detail: "drained", Evicted: i + 1,
+		Compared: comparisons(), Undone: switcher.UndoneByFailure,
 	}
+}
+
+func comparisons() []switcher.Comparison {
+	side := compare.Side{Samples: 900, Failures: 1, Share: 1. / 900, Took: 1234567 * time.Microsecond}
+	span := compare.Span{Seconds: 60.5, Old: side, New: side}
+	return []switcher.Comparison{{
+		Service: "ramping", At: at(2), Verdict: compare.Verdict{State: compare.NoWorse, Findings: []compare.Finding{
+			{Metric: compare.Latency, Quantile: 0.95, State: compare.NoWorse, P: 0.0001, Level: 0.00025, Long: span, Short: span, Clients: 2, Wanted: 3, Few: true},
+		}},
+	}}
 }
 
 // generations makes a state of so many services that are all at generation.

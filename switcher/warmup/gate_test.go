@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/greenroom-proxy/greenroom/internal/ask"
 	"github.com/greenroom-proxy/greenroom/switcher"
+	"github.com/greenroom-proxy/greenroom/switcher/switchertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -58,28 +58,16 @@ func input(id string, addresses ...string) switcher.GateInput {
 	return p
 }
 
-func gets(t *testing.T, v switcher.Verdict, want switcher.Decision, words ...string) {
-	t.Helper()
-	if v.Decision != want {
-		t.Errorf("got %s, want %s: %s", v.Decision, want, v.Reason)
-	}
-	for _, w := range words {
-		if !strings.Contains(v.Reason, w) {
-			t.Errorf("no %q in: %s", w, v.Reason)
-		}
-	}
-}
-
 func TestEachUpstreamOfTheTargetIsWarmedOnce(t *testing.T) {
 	c := new(cold)
 	g := &Gate{Path: "/warm", Requests: 5, Upstreams: c}
 	for range 3 { // each step asks
-		gets(t, g.Check(t.Context(), input("one", "a:1", "b:1")), switcher.Pass, "2 upstreams answered 5 × GET /warm")
+		switchertest.Says(t, g.Check(t.Context(), input("one", "a:1", "b:1")), switcher.Pass, "2 upstreams answered 5 × GET /warm")
 	}
 	if c.asked["a:1"] != 5 || c.asked["b:1"] != 5 || len(c.asked) != 2 {
 		t.Errorf("asked %v", c.asked)
 	}
-	gets(t, g.Check(t.Context(), input("two", "a:1", "b:1")), switcher.Pass)
+	switchertest.Says(t, g.Check(t.Context(), input("two", "a:1", "b:1")), switcher.Pass)
 	if c.asked["a:1"] != 10 {
 		t.Errorf("in the next move asked %v", c.asked)
 	}
@@ -88,7 +76,7 @@ func TestEachUpstreamOfTheTargetIsWarmedOnce(t *testing.T) {
 func TestAPlanSendsNothing(t *testing.T) {
 	c := new(cold)
 	g := &Gate{Path: "/warm", Upstreams: c}
-	gets(t, g.Check(t.Context(), input("", "a:1")), switcher.Pass, "begins with 10 × GET /warm to each of 1 upstreams", "a plan sends none")
+	switchertest.Says(t, g.Check(t.Context(), input("", "a:1")), switcher.Pass, "begins with 10 × GET /warm to each of 1 upstreams", "a plan sends none")
 	if c.requests() != 0 {
 		t.Errorf("asked %v", c.asked)
 	}
@@ -97,10 +85,10 @@ func TestAPlanSendsNothing(t *testing.T) {
 func TestAnUpstreamThatJoinsOrRestartsIsWarmed(t *testing.T) {
 	c := new(cold)
 	g := &Gate{Path: "/", Requests: 3, Upstreams: c}
-	gets(t, g.Check(t.Context(), input("one", "a:1", "b:1")), switcher.Pass)
+	switchertest.Says(t, g.Check(t.Context(), input("one", "a:1", "b:1")), switcher.Pass)
 	p := input("one", "a:1", "b:1", "new:1")
 	p.Upstreams.Green[1].Since = began.Add(time.Minute)
-	gets(t, g.Check(t.Context(), p), switcher.Pass)
+	switchertest.Says(t, g.Check(t.Context(), p), switcher.Pass)
 	if c.asked["a:1"] != 3 || c.asked["b:1"] != 6 || c.asked["new:1"] != 3 {
 		t.Errorf("asked %v", c.asked)
 	}
@@ -118,9 +106,9 @@ func TestABadAnswerIsNamedAndBeginsTheRowAnew(t *testing.T) {
 	}}
 	g := &Gate{Path: "/warm", Requests: 5, Upstreams: c}
 	p := input("one", "a:1", "b:1")
-	gets(t, g.Check(t.Context(), p), switcher.Wait, "1 of 2 upstreams are not warm: b:1 GET /warm answered 503", "want 5")
-	gets(t, g.Check(t.Context(), p), switcher.Wait, "b:1 GET /warm: connection refused")
-	gets(t, g.Check(t.Context(), p), switcher.Pass)
+	switchertest.Says(t, g.Check(t.Context(), p), switcher.Wait, "1 of 2 upstreams are not warm: b:1 GET /warm answered 503", "want 5")
+	switchertest.Says(t, g.Check(t.Context(), p), switcher.Wait, "b:1 GET /warm: connection refused")
+	switchertest.Says(t, g.Check(t.Context(), p), switcher.Pass)
 	if c.asked["a:1"] != 5 || c.asked["b:1"] != 9 {
 		t.Errorf("asked %v", c.asked)
 	}
@@ -135,11 +123,11 @@ func TestAnswersThatTakeTooLongDoNotCount(t *testing.T) {
 		return a, nil
 	}}
 	g := &Gate{Path: "/warm", Requests: 5, Within: 100 * time.Millisecond, Upstreams: c}
-	gets(t, g.Check(t.Context(), input("one", "a:1")), switcher.Pass)
+	switchertest.Says(t, g.Check(t.Context(), input("one", "a:1")), switcher.Pass)
 	if c.asked["a:1"] != 8 {
 		t.Errorf("asked %v: three slow answers and five in time", c.asked)
 	}
-	gets(t, g.Check(t.Context(), input("two", "slow:1")), switcher.Wait, "slow:1 GET /warm took longer than 100ms")
+	switchertest.Says(t, g.Check(t.Context(), input("two", "slow:1")), switcher.Wait, "slow:1 GET /warm took longer than 100ms")
 	if c.asked["slow:1"] != 10 {
 		t.Errorf("asked %v: two rows in one round", c.asked)
 	}
@@ -156,8 +144,8 @@ func TestARoundThatEndsGoesOnInTheNext(t *testing.T) {
 		return ask.Answer{Status: 200}, nil
 	}
 	g := &Gate{Path: "/warm", Requests: 5, Upstreams: c}
-	gets(t, g.Check(ctx, input("one", "a:1")), switcher.Wait, "a:1 has answered 3 of 5 × GET /warm so far")
-	gets(t, g.Check(t.Context(), input("one", "a:1")), switcher.Pass)
+	switchertest.Says(t, g.Check(ctx, input("one", "a:1")), switcher.Wait, "a:1 has answered 3 of 5 × GET /warm so far")
+	switchertest.Says(t, g.Check(t.Context(), input("one", "a:1")), switcher.Pass)
 	if c.asked["a:1"] != 6 {
 		t.Errorf("asked %v", c.asked)
 	}
@@ -168,7 +156,7 @@ func TestNothingHealthyIsWaitedForAndTheUnhealthyIsNotWarmed(t *testing.T) {
 	g := &Gate{Path: "/warm", Upstreams: c}
 	p := input("one", "a:1")
 	p.Upstreams.Green[0].Healthy = false
-	gets(t, g.Check(t.Context(), p), switcher.Wait, "green has no healthy upstream")
+	switchertest.Says(t, g.Check(t.Context(), p), switcher.Wait, "green has no healthy upstream")
 	if c.requests() != 0 {
 		t.Errorf("asked %v", c.asked)
 	}
@@ -190,7 +178,7 @@ func TestManyUpstreamsAreWarmedOverRealConnections(t *testing.T) {
 	u := new(ask.Upstreams)
 	t.Cleanup(u.CloseIdle)
 	g := &Gate{Path: "/warm", Requests: 20, Upstreams: u}
-	gets(t, g.Check(t.Context(), input("one", addresses...)), switcher.Pass, "20 upstreams answered 20")
+	switchertest.Says(t, g.Check(t.Context(), input("one", addresses...)), switcher.Pass, "20 upstreams answered 20")
 	for _, a := range addresses {
 		if got[a+"/warm"] != 20 {
 			t.Errorf("%s was asked %d times", a, got[a+"/warm"])

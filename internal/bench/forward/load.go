@@ -2,10 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"slices"
 	"time"
+
+	"github.com/greenroom-proxy/greenroom/internal/bench/rig"
 )
 
 // plan is what the load does.
@@ -66,19 +67,13 @@ type ready struct {
 // came of it.
 func serveLoad(in io.Reader, out io.Writer) error {
 	say := json.NewEncoder(out)
-	for ask := json.NewDecoder(in); ; {
-		var p plan
-		if err := ask.Decode(&p); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("a plan: %w", err)
-		}
+	return rig.Each(in, func(p plan, more *json.Decoder) error {
 		var o outcome
 		var err error
 		switch {
 		case p.Flips:
-			if o, err = p.flips(ask, say); err == errUnready {
-				continue
+			if o, err = p.flips(more, say); err == errUnready {
+				return nil
 			}
 		case p.Rate > 0:
 			o, err = p.open()
@@ -88,8 +83,6 @@ func serveLoad(in io.Reader, out io.Writer) error {
 		if err != nil {
 			o.Error = err.Error()
 		}
-		if err := say.Encode(o); err != nil {
-			return err
-		}
-	}
+		return say.Encode(o)
+	})
 }

@@ -46,21 +46,13 @@ type delivered struct {
 // came of it.
 func serveLoad(in io.Reader, out io.Writer) error {
 	say := json.NewEncoder(out)
-	for ask := json.NewDecoder(in); ; {
-		var p plan
-		if err := ask.Decode(&p); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("a plan: %w", err)
-		}
+	return rig.Each(in, func(p plan, _ *json.Decoder) error {
 		d, err := p.carryOut()
 		if err != nil {
 			d.Error = err.Error()
 		}
-		if err := say.Encode(d); err != nil {
-			return err
-		}
-	}
+		return say.Encode(d)
+	})
 }
 
 func (p *plan) carryOut() (total delivered, err error) {

@@ -17,6 +17,22 @@ const roleName = "GREENROOM_BENCH_ROLE"
 // with its input.
 type Role func(in io.Reader, out io.Writer) error
 
+// Each has do carry out all that a role is asked, one after the other, until its
+// input ends. What belongs to a question and is asked later, do reads from more.
+func Each[Q any](in io.Reader, do func(question Q, more *json.Decoder) error) error {
+	for ask := json.NewDecoder(in); ; {
+		var q Q
+		if err := ask.Decode(&q); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("a plan: %w", err)
+		}
+		if err := do(q, ask); err != nil {
+			return err
+		}
+	}
+}
+
 // Play is the role that this process has been given, if any; then it does not
 // return. A program with roles begins with it, and so do its tests.
 func Play(roles map[string]Role) {

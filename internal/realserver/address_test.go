@@ -1,0 +1,58 @@
+package realserver
+
+import (
+	"context"
+	"net"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestAReservedAddressIsForOneAndForWhoSharesPorts(t *testing.T) {
+	address, release, err := Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err := net.Listen("tcp", address); err == nil {
+		l.Close()
+		t.Error("another has it by chance")
+	}
+	if c, err := net.Dial("tcp", address); err == nil {
+		c.Close()
+		t.Error("somebody answers there")
+	}
+	port, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fd, err := reserve(port.Port); err == nil {
+		_ = unix.Close(fd)
+		t.Error("it is reserved twice")
+	}
+	shares := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+	}}
+	l, err := shares.Listen(context.Background(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	accepted := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			c.Close()
+		}
+		accepted <- err
+	}()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if err := <-accepted; err != nil {
+		t.Error(err)
+	}
+	release()
+}
