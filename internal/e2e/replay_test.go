@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -43,6 +44,14 @@ func (d *depot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	d.sums[r.URL.Path] = fmt.Sprintf("%x", h.Sum(nil))
 	d.mu.Unlock()
+}
+
+// tally returns what has come, for one who read the answers: what a handler that
+// died had noted is ordered before its reader by nothing but the lock.
+func (d *depot) tally() (comes map[string]int, sums map[string]string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.comes), maps.Clone(d.sums)
 }
 
 // newDepot is an edge in front of three upstreams.
@@ -112,9 +121,10 @@ func uploads(t *testing.T, e *edge, method string) (statuses map[string]int, sum
 func TestTwoHundredUploadsWhoseUpstreamsDieArriveByteIdentical(t *testing.T) {
 	e, d := newDepot(t, "")
 	statuses, sums := uploads(t, e, http.MethodPut)
+	_, arrived := d.tally()
 	for path, status := range statuses {
-		if status != http.StatusOK || d.sums[path] != sums[path] {
-			t.Errorf("%s: %d, with the right bytes: %v", path, status, d.sums[path] == sums[path])
+		if status != http.StatusOK || arrived[path] != sums[path] {
+			t.Errorf("%s: %d, with the right bytes: %v", path, status, arrived[path] == sums[path])
 		}
 	}
 	metrics := fetch(t, "http://"+e.admin+"/metrics")
@@ -136,15 +146,16 @@ func TestTwoHundredUploadsWhoseUpstreamsDieArriveByteIdentical(t *testing.T) {
 func TestAPOSTWhoseUpstreamDiesIsAClear502AndNeverDoubled(t *testing.T) {
 	e, d := newDepot(t, "")
 	statuses, sums := uploads(t, e, http.MethodPost)
+	comes, arrived := d.tally()
 	refused := 0
 	for path, status := range statuses {
 		if status == http.StatusBadGateway {
 			refused++
-		} else if status != http.StatusOK || d.sums[path] != sums[path] {
-			t.Errorf("%s: %d, with the right bytes: %v", path, status, d.sums[path] == sums[path])
+		} else if status != http.StatusOK || arrived[path] != sums[path] {
+			t.Errorf("%s: %d, with the right bytes: %v", path, status, arrived[path] == sums[path])
 		}
-		if d.comes[path] != 1 {
-			t.Errorf("%s came %d times", path, d.comes[path])
+		if comes[path] != 1 {
+			t.Errorf("%s came %d times", path, comes[path])
 		}
 	}
 	if int64(refused) != d.deaths.Load() {
