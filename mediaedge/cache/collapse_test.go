@@ -204,6 +204,65 @@ func TestAClientThatLeavesBeforeTheHeadDoesNotEndTheFetch(t *testing.T) {
 	}
 }
 
+func TestAnOriginThatHoldsItsAnswerBackIsAskedNoFurtherWhenAllHaveLeft(t *testing.T) {
+	hold, ended := make(chan struct{}), make(chan struct{}, 2)
+	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-hold:
+			file([]byte("new"), `"v1"`)(w, r)
+		case <-r.Context().Done():
+			ended <- struct{}{}
+		}
+	})
+	e := newEdge(t, newCache(t, Options{}), o, Terms{TTL: time.Hour})
+	e.held = true
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan answer)
+	for range 2 {
+		go func() { gone <- e.do(ctx, "GET", "/a") }()
+	}
+	until(t, "both wait", func() bool {
+		e.c.mu.Lock()
+		defer e.c.mu.Unlock()
+		return e.c.openings["GET o /a"] != nil && e.c.openings["GET o /a"].waiters == 2
+	})
+	leave()
+	<-gone
+	<-gone
+	<-ended
+	e.idle()
+	close(hold)
+	e.get("/a").want(t, "who asks then", 200, []byte("new"))
+	if asked := o.requests(); len(asked) != 2 || len(e.c.openings) != 0 {
+		t.Errorf("%s; %d openings", lines(asked), len(e.c.openings))
+	}
+}
+
+func TestOneWhoLeavesAnAnswerThatIsHeldBackEndsItForNobodyElse(t *testing.T) {
+	hold := make(chan struct{})
+	o := newOrigin(t, func(w http.ResponseWriter, r *http.Request) { <-hold; file([]byte("new"), `"v1"`)(w, r) })
+	e := newEdge(t, newCache(t, Options{}), o, Terms{TTL: time.Hour})
+	e.held = true
+	ctx, leave := context.WithCancel(t.Context())
+	gone, stays := make(chan answer), make(chan answer)
+	go func() { gone <- e.do(ctx, "GET", "/a") }()
+	until(t, "the origin is asked", func() bool { return len(o.requests()) == 1 })
+	go func() { stays <- e.get("/a") }()
+	until(t, "both wait", func() bool {
+		e.c.mu.Lock()
+		defer e.c.mu.Unlock()
+		return e.c.openings["GET o /a"].waiters == 2
+	})
+	leave()
+	<-gone
+	until(t, "one has left", func() bool { e.mu.Lock(); defer e.mu.Unlock(); return len(e.outcomes) == 1 })
+	close(hold)
+	(<-stays).want(t, "the other", 200, []byte("new"))
+	if asked := o.requests(); len(asked) != 1 {
+		t.Error(lines(asked))
+	}
+}
+
 func TestWhenAllHaveLeftWhatIsNearlyDoneIsFinished(t *testing.T) {
 	content := random(5 * MiB)
 	step := make(chan int)

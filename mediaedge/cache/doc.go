@@ -38,10 +38,11 @@
 //
 // Requests that miss wait for one question to the origin; the body then goes to
 // all of them as it comes in. One that leaves ends nothing for the rest. When the
-// last has left, what is nearly done is finished, and the rest given up. A fetch
-// is at most four blocks ahead of its fastest reader; one whose readers take
-// longer than a second for a block gives its connection back, and they fetch four
-// blocks at a time from there on.
+// last has left, what is nearly done is finished, and the rest given up; an answer
+// that the origin holds back (Request.Held) is then not waited for. A fetch is at
+// most four blocks ahead of its fastest reader; one whose readers take longer than
+// a second for a block gives its connection back, and they fetch four blocks at a
+// time from there on.
 //
 // # Freshness
 //

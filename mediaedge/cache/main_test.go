@@ -144,6 +144,7 @@ type edge struct {
 	terms  Terms
 	server *httptest.Server
 	client *http.Client
+	held   bool // what a request says
 
 	mu       sync.Mutex
 	outcomes []Outcome // guarded by mu
@@ -174,7 +175,7 @@ func newEdge(t testing.TB, c *Cache, o *origin, terms Terms) *edge {
 }
 
 func (e *edge) request(path string) Request {
-	return Request{Key: "o " + path, Scope: "o", Path: path, Origin: e.o.at(path), Terms: e.terms}
+	return Request{Key: "o " + path, Scope: "o", Path: path, Origin: e.o.at(path), Terms: e.terms, Held: e.held}
 }
 
 type answer struct {

@@ -63,7 +63,10 @@ func (c *Cache) find(ctx context.Context, req Request, q question) finding {
 	for range 3 {
 		requested := time.Now()
 		res, err := c.fetch(ctx, req.Origin, q.method, q.header())
-		if err != nil {
+		switch {
+		case ctx.Err() != nil && err != nil: // nobody wants it any more, which says nothing of the origin
+			return finding{err: err}
+		case err != nil:
 			return c.failed(old, finding{err: err})
 		}
 		received := time.Now()

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -9,9 +10,12 @@ import (
 // opening is one question to an origin, and all who wait for the answer.
 type opening struct {
 	scope, path string
+	held        bool          // ends with the last who waits
 	done        chan struct{} // closed when the rest is set
 
 	// Guarded by Cache.mu.
+	key       string             // in Cache.openings
+	cancel    context.CancelFunc // set before the one who began it can leave
 	waiters   int
 	starter   bool // the one who began it still waits
 	forgotten bool // purged: what is found is not kept
@@ -43,30 +47,33 @@ func (c *Cache) join(ctx context.Context, req Request, q question, seen *object,
 		c.mu.Unlock()
 		return nil, false, errMeanwhile
 	}
-	op = &opening{scope: req.Scope, path: req.Path, done: make(chan struct{}), starter: wait}
+	op = &opening{scope: req.Scope, path: req.Path, key: key, held: req.Held && wait, done: make(chan struct{}), starter: wait}
 	if wait {
 		op.waiters = 1
 	}
 	c.openings[key] = op
 	c.mu.Unlock()
 	ready := make(chan context.CancelFunc, 1)
-	cancel, err := c.start(ctx, func(ctx context.Context) bool { return c.ask(ctx, <-ready, op, key, req, q) })
+	cancel, err := c.start(ctx, func(ctx context.Context) bool { return c.ask(ctx, <-ready, op, req, q) })
 	if err != nil {
-		c.conclude(op, key, req, c.failed(q.stale, finding{err: err}), q)
+		c.conclude(op, req, c.failed(q.stale, finding{err: err}), q)
 		return op, true, nil
 	}
+	c.mu.Lock()
+	op.cancel = cancel
+	c.mu.Unlock()
 	ready <- cancel
 	return op, true, nil
 }
 
 // ask finds the answer, tells it to all, and then brings the object's bytes. given:
 // the one who asked has the answer's body, and closes it.
-func (c *Cache) ask(ctx context.Context, cancel context.CancelFunc, op *opening, key string, req Request, q question) (given bool) {
+func (c *Cache) ask(ctx context.Context, cancel context.CancelFunc, op *opening, req Request, q question) (given bool) {
 	f := c.find(ctx, req, q)
 	if f.fill != nil {
 		f.fill.cancel = cancel
 	}
-	c.conclude(op, key, req, f, q)
+	c.conclude(op, req, f, q)
 	switch {
 	case f.fill == nil:
 	case f.o.inBlocks:
@@ -81,11 +88,11 @@ func (c *Cache) ask(ctx context.Context, cancel context.CancelFunc, op *opening,
 
 // conclude ends an opening: what was found is in the index before anybody can
 // ask again.
-func (c *Cache) conclude(op *opening, key string, req Request, f finding, q question) {
+func (c *Cache) conclude(op *opening, req Request, f finding, q question) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.openings[key] == op {
-		delete(c.openings, key)
+	if c.openings[op.key] == op {
+		delete(c.openings, op.key)
 	}
 	op.finding, op.concluded = f, true
 	if !op.starter && f.res != nil {
@@ -169,6 +176,20 @@ func (m mark) detail() string {
 	return "not-shared"
 }
 
+// abandon has an origin that holds its answer back asked no further, if nobody
+// waits for that any more. The caller holds c.mu.
+func (c *Cache) abandon(op *opening) {
+	if !op.held || op.waiters > 0 {
+		return
+	}
+	if c.openings[op.key] == op {
+		delete(c.openings, op.key) // who asks now begins anew
+		op.key += fmt.Sprintf(" left %d", c.lastID.Add(1))
+		c.openings[op.key] = op // for Purge
+	}
+	op.cancel()
+}
+
 // await waits for the answer, or for the client to leave.
 func (c *Cache) await(ctx context.Context, op *opening, starter bool) (choice, error) {
 	select {
@@ -179,6 +200,7 @@ func (c *Cache) await(ctx context.Context, op *opening, starter bool) (choice, e
 		if !concluded {
 			op.waiters--
 			op.starter = op.starter && !starter
+			c.abandon(op)
 		}
 		c.mu.Unlock()
 		if !concluded {

@@ -61,6 +61,10 @@ type Request struct {
 
 	// Terms are how objects of this kind are kept.
 	Terms Terms
+
+	// Held says that the origin may hold its answer back until there is something
+	// new. It is asked no further when the last who waits has left.
+	Held bool
 }
 
 // Terms say for how long objects are kept, where the origin says nothing. The

@@ -51,6 +51,9 @@ func (a *attempt) ask(client context.Context, q question, wait time.Duration) (*
 	case err != nil && client.Err() != nil:
 		a.left()
 		return nil, client.Err()
+	case err == error(errHead) && q.held:
+		a.left()
+		return nil, a.heldTooLong(wait)
 	case err != nil:
 		return nil, a.fail(err.Error(), statusOf(err))
 	case fault != "":

@@ -33,7 +33,11 @@ func (b Object) Fetch(ctx context.Context, method string, h http.Header) (*http.
 	if refusal != nil {
 		return nil, refusal
 	}
+	if refusal := o.hold(q); refusal != nil {
+		return nil, refusal
+	}
 	res, err := o.fetch(ctx, q)
+	o.release(q)
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -63,7 +67,7 @@ func (o *Origin) fetch(ctx context.Context, q question) (*http.Response, error) 
 			o.totals.failovers.Add(1)
 		}
 		tried |= 1 << a.e.index
-		res, err := a.ask(ctx, q, o.timeouts.Head)
+		res, err := a.ask(ctx, q, o.patience(q))
 		if err != nil {
 			failure = err
 			if e, ok := errors.AsType[*Error](err); !ok || e.final {
@@ -145,6 +149,7 @@ func (c *continuation) next(ctx context.Context, at int64, _ error) (*http.Respo
 	}
 	c.tried |= 1 << a.e.index
 	q := c.q
+	q.held = false // it is there
 	q.fields = make(http.Header, 3)
 	c.plan.Request(q.fields, at)
 	return a.ask(ctx, q, wait)

@@ -27,6 +27,7 @@ type Origin struct {
 	endpoints []*endpoint
 	totals    totals
 	told      sparing
+	holding   chan struct{} // holds a token for each answer that is held back
 
 	now  func() time.Time
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -42,8 +43,9 @@ func New(c Config) (*Origin, error) {
 	}
 	o := &Origin{
 		name: c.Name, s3: c.S3, check: c.Check, timeouts: c.Timeouts, resume: c.Resume, log: c.Log, static: make(http.Header, len(c.Header)),
-		now:  time.Now,
-		dial: (&net.Dialer{Timeout: c.Timeouts.Dial}).DialContext,
+		holding: make(chan struct{}, max(1, c.MaxConns/2)),
+		now:     time.Now,
+		dial:    (&net.Dialer{Timeout: c.Timeouts.Dial}).DialContext,
 	}
 	o.limit.PerKey = c.Resume.Concurrent
 	for name, values := range c.Header {
@@ -124,6 +126,7 @@ type Object struct {
 	origin *Origin
 	path   string
 	query  string
+	held   bool
 }
 
 // Object names the object at a path, which is canonical and decoded as

@@ -31,13 +31,14 @@ type question struct {
 	path   string // canonical, decoded
 	query  string
 	fields http.Header // Range and conditions
+	held   bool        // the answer may be held back
 }
 
 // ask makes the question for an object, of a client's request. Of its fields
 // only Range and conditions are taken. What cannot be sent is left out if that
 // only costs bytes, and refused otherwise.
 func (o *Origin) ask(b Object, method string, h http.Header) (question, *Error) {
-	q := question{method: method, path: b.path, fields: make(http.Header, 4)}
+	q := question{method: method, path: b.path, held: b.held && o.s3 == nil, fields: make(http.Header, 4)}
 	switch {
 	case method != http.MethodGet && method != http.MethodHead:
 		return q, o.refuse(http.StatusMethodNotAllowed, "only GET and HEAD are asked of it")

@@ -44,13 +44,15 @@ type Origin struct {
 	// How long to connect. Default: 2s.
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
 
-	// How long from a request to the head of its answer. Default: 10s.
+	// How long from a request to the head of its answer. Default: 10s. A playlist
+	// with _HLS_msn, which its origin holds back until it is there, has 30s at least.
 	HeadTimeout caddy.Duration `json:"head_timeout,omitempty"`
 
 	// How long a body may pause. Default: 15s.
 	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
 
-	// Connections to an endpoint at a time. Default: 256.
+	// Connections to an endpoint at a time. Default: 256. Half as many answers may
+	// be held back by the origin.
 	MaxConns int `json:"max_conns,omitempty"`
 
 	// A file with the certificates, in PEM, that https endpoints must be

@@ -34,6 +34,16 @@ func (h *Handler) query(r *http.Request, kind mediaedge.Kind) string {
 	return pick(r.URL.RawQuery, []string{"_HLS_msn", "_HLS_part", "_HLS_skip"}, lowLatency)
 }
 
+// blocks reports whether the origin may hold its answer back until the playlist
+// has what is named (RFC 8216bis §6.2.5.2).
+func blocks(kind mediaedge.Kind, query string) bool {
+	if kind != mediaedge.Playlist || query == "" {
+		return false
+	}
+	v, err := url.ParseQuery(query)
+	return err == nil && v.Has("_HLS_msn")
+}
+
 // pick returns the named parameters of a query, encoded in one way and sorted,
 // so that no spelling is another object. Of one that is there twice the first
 // counts; what cannot be read, or is not as valid has it, is left out.

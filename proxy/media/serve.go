@@ -94,7 +94,10 @@ func (h *Handler) fetch(w http.ResponseWriter, r *http.Request, t mediaedge.Type
 	if h.Origin.S3 != nil {
 		query = ""
 	}
-	object := typed{h.source.Object(at, query), t}
+	object := typed{Object: h.source.Object(at, query), media: t}
+	if blocks(t.Kind, query) {
+		object.Object, object.held = object.Held(), true
+	}
 	ask := h.forward
 	if h.Cache.keeps(t.Kind) {
 		ask = h.keep
@@ -127,7 +130,7 @@ func (h *Handler) keep(w http.ResponseWriter, r *http.Request, at, query string,
 	if query != "" {
 		key += "?" + query
 	}
-	outcome, err := h.app.cell.Serve(hasten(w, r), r, cache.Request{Key: key, Scope: h.source.scope, Path: at, Origin: object, Terms: h.Cache.terms[object.media.Kind]})
+	outcome, err := h.app.cell.Serve(hasten(w, r), r, cache.Request{Key: key, Scope: h.source.scope, Path: at, Origin: object, Terms: h.Cache.terms[object.media.Kind], Held: object.held})
 	return result(outcome.Result), outcome.Served, err
 }
 

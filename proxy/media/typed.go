@@ -16,6 +16,7 @@ import (
 type typed struct {
 	origin.Object
 	media mediaedge.Type
+	held  bool // the origin may hold its answer back
 }
 
 // Fetch implements cache.Fetcher.
