@@ -15,10 +15,15 @@ const (
 	gatePatience = 10 * time.Second
 )
 
+// failingEvery is how often they are asked while a move has failed and stays
+// where it is.
+const failingEvery = 2 * time.Second
+
 // checked is the answer of one round of gates.
 type checked struct {
 	run      *run
 	round    int
+	asked    []gateCall
 	verdicts []Verdict
 }
 
@@ -35,7 +40,7 @@ func (s *Switcher) askGates(ctx context.Context, r *run, now time.Time) {
 	s.gating.Go(func() {
 		verdicts := askAll(ctx, inputs, patience)
 		select {
-		case s.checked <- checked{r, round, verdicts}:
+		case s.checked <- checked{r, round, inputs, verdicts}:
 		case <-ctx.Done():
 		}
 	})
@@ -121,9 +126,17 @@ func (s *Switcher) gatesChecked(c checked) {
 	}
 	said := closedGates(r.verdicts)
 	r.checking, r.verdicts = false, c.verdicts
-	closed := closedGates(c.verdicts)
+	r.cut.NoWayBack = slices.ContainsFunc(c.verdicts, func(v Verdict) bool { return v.Stay && v.Decision != Pass })
+	if closedGates(c.verdicts) == "" {
+		if v, ok := r.joined(c.asked); ok {
+			r.asked, r.verdicts = time.Time{}, []Verdict{v}
+			return
+		}
+		r.askInstant(c.asked, time.Now())
+	}
+	closed := closedGates(r.verdicts)
 	switch {
-	case slices.ContainsFunc(c.verdicts, func(v Verdict) bool { return v.Decision == Refuse }):
+	case slices.ContainsFunc(r.verdicts, func(v Verdict) bool { return v.Decision == Refuse }):
 		s.giveUp(r, "")
 	case closed == "":
 		s.takeStep(r)
@@ -144,6 +157,41 @@ func (s *Switcher) giveUp(r *run, prefix string) {
 		s.end(r, ResultRefused, detail, refusal)
 		return
 	}
-	stay := slices.ContainsFunc(r.verdicts, func(v Verdict) bool { return v.Stay && v.Decision != Pass })
-	s.fail(r, failure{by: CauseGate, detail: detail, cause: refusal, stay: stay})
+	s.fail(r, failure{by: CauseGate, detail: detail, cause: refusal})
+}
+
+// joined reports that the target has an upstream that it had not when the gates
+// were asked, and so none has looked at.
+func (r *run) joined(asked []gateCall) (v Verdict, ok bool) {
+	for i, m := range r.members {
+		known := make(map[string]bool)
+		for _, u := range asked[i].input.Upstreams.Of(r.cut.To) {
+			known[u.Address] = true
+		}
+		for _, u := range m.pools.Of(r.cut.To).states() {
+			if !known[u.Address] {
+				return Verdict{Gate: HealthyShare{}.Name(), Service: m.name, Reason: fmt.Sprintf("%s has a new upstream, %s: all gates are asked again", r.cut.To, u.Address)}, true
+			}
+		}
+	}
+	return Verdict{}, false
+}
+
+// instant is a gate that judges by its input alone.
+type instant interface{ instant() }
+
+// askInstant asks such gates again before a step is taken: while others took
+// their time, the pool may have changed.
+func (r *run) askInstant(asked []gateCall, now time.Time) {
+	at := 0
+	for i, m := range r.members {
+		for _, g := range asked[i].gates {
+			if _, ok := g.(instant); ok {
+				v := g.Check(context.Background(), r.input(m, now))
+				v.Gate, v.Service = g.Name(), m.name
+				r.verdicts[at] = v
+			}
+			at++
+		}
+	}
 }

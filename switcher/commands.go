@@ -224,7 +224,7 @@ func newRun(kind Kind, members []*machine, to Color, ramp Ramp, o Options, req R
 	slices.Sort(names)
 	return &run{members: members, cut: Cutover{
 		ID: newID(), Kind: kind, Services: names, From: to.Other(), To: to, Ramp: slices.Clone(ramp),
-		Options: o.or(members[0].config.Options).OrDefaults(), By: req.By, Reason: req.Reason, Started: time.Now(),
+		Options: o.or(together(members)).OrDefaults(), By: req.By, Reason: req.Reason, Started: time.Now(),
 	}}
 }
 

@@ -78,6 +78,11 @@ func (s *Switcher) Configure(ctx context.Context, configs map[string]Config) err
 			m.svc.setPins(m.config.Pins)
 		}
 		s.board.Store(s.board.Load().with(tables))
+		for _, r := range s.runs {
+			told := r.failing
+			r.again() // of the new gates
+			r.failing = told
+		}
 		s.doubt = ""
 		if !s.understudy {
 			s.resume(false)

@@ -38,6 +38,9 @@ type Cutover struct {
 	Drain Color `json:"drain,omitempty"`
 	// Held, if not nil, says who stopped the ramp, and why.
 	Held *Hold `json:"held,omitempty"`
+	// NoWayBack: the latest word of a gate was that the color which loses traffic
+	// must not get it back (Verdict.Stay). Only an operator may undo the move then.
+	NoWayBack bool `json:"no_way_back,omitempty"`
 	// Ending, if not empty, is the result once the drain has ended: the
 	// move is being undone. Undone says by what, Detail why.
 	Ending Result  `json:"ending,omitempty"`
@@ -147,6 +150,38 @@ func (o Options) or(d Options) Options {
 		}
 	}
 	return o
+}
+
+// together are the options of services that move as one: what each would have at
+// the least, and on failure what none forbids.
+func together(members []*machine) Options {
+	all := members[0].config.Options.OrDefaults()
+	for _, m := range members[1:] {
+		o := m.config.Options.OrDefaults()
+		for k := range all.Deadlines {
+			all.Deadlines[k] = longest(all, o, StreamKind(k))
+		}
+		all.GateTimeout = max(all.GateTimeout, o.GateTimeout)
+		all.DrainTimeout = max(all.DrainTimeout, o.DrainTimeout)
+		all.PinDeadline = max(all.PinDeadline, o.PinDeadline)
+		all.RollbackWindow = max(all.RollbackWindow, o.RollbackWindow)
+		if o.Pins != PinsDrop {
+			all.Pins = o.Pins
+		}
+		if o.OnFailure.OrDefault() != all.OnFailure.OrDefault() {
+			all.OnFailure = OnFailureFreeze
+		}
+	}
+	return all
+}
+
+// longest is the deadline of a kind of streams in two services, 0 where neither
+// has its own.
+func longest(a, b Options, k StreamKind) Duration {
+	if a.Deadlines[k] == 0 && b.Deadlines[k] == 0 {
+		return 0
+	}
+	return Duration(max(a.Deadline(k), b.Deadline(k)))
 }
 
 func (c *Cutover) validate() error {

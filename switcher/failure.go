@@ -75,7 +75,6 @@ type failure struct {
 	by     FailureCause
 	detail string // a sentence for history and status
 	cause  error  // what commands that wait for the move get
-	stay   bool   // the color that loses traffic could not take it back
 }
 
 // response is what is done about a failure.
@@ -106,7 +105,7 @@ func (p FailurePolicy) respond(phase Phase, noWayBack bool) response {
 // the failure lasts, and tells of it once.
 func (s *Switcher) fail(r *run, f failure) {
 	told, worse := r.failing, deadEnd(r.members, r.cut.From)
-	switch r.cut.OnFailure.respond(r.phase, f.stay || worse != nil) {
+	switch r.cut.OnFailure.respond(r.phase, r.cut.NoWayBack || worse != nil) {
 	case respondUndo:
 		s.undo(r, ResultAborted, f.by.undoing(), greenroom+": "+f.detail, f.cause)
 		for _, m := range r.members {

@@ -16,6 +16,8 @@ type HealthyShare struct {
 // Name implements Gate.
 func (g HealthyShare) Name() string { return "healthy" }
 
+func (HealthyShare) instant() {}
+
 // Check implements Gate. An empty pool is refused at once.
 func (g HealthyShare) Check(_ context.Context, p GateInput) Verdict {
 	h := p.Health
@@ -38,6 +40,8 @@ type Soak struct {
 
 // Name implements Gate.
 func (g Soak) Name() string { return "soak" }
+
+func (Soak) instant() {}
 
 // Check implements Gate.
 func (g Soak) Check(_ context.Context, p GateInput) Verdict {

@@ -63,12 +63,12 @@ func (s *Switcher) advance(ctx context.Context, now time.Time) {
 
 func (s *Switcher) advanceRamp(ctx context.Context, r *run, now time.Time) {
 	if reason := r.stranded(); reason != "" {
+		r.void()
 		s.fail(r, failure{by: CauseUpstreams, detail: reason, cause: fmt.Errorf("%w: %s", ErrRefused, reason)})
 		return
 	}
 	if worse := s.compare(r, now); worse != nil {
-		r.round++ // what gates say meanwhile takes no step
-		r.checking = false
+		r.void()
 		s.fail(r, *worse)
 		return
 	}
@@ -90,7 +90,11 @@ func (s *Switcher) advanceRamp(ctx context.Context, r *run, now time.Time) {
 		s.giveUp(r, fmt.Sprintf("waited %s: ", r.cut.GateTimeout))
 		return
 	}
-	if now.Sub(r.asked) >= gateEvery {
+	every := gateEvery
+	if r.failing {
+		every = failingEvery
+	}
+	if now.Sub(r.asked) >= every {
 		s.askGates(ctx, r, now)
 	}
 }
@@ -178,10 +182,16 @@ func (r *run) enter(cut Cutover, phase Phase) {
 	}
 }
 
+// void has what gates are being asked take no step.
+func (r *run) void() {
+	r.round++
+	r.checking = false
+}
+
 // again forgets what gates have said, so that they are asked afresh.
 func (r *run) again() {
-	r.round++
-	r.checking, r.verdicts, r.asked, r.waiting, r.failing = false, nil, time.Time{}, time.Time{}, false
+	r.void()
+	r.verdicts, r.asked, r.waiting, r.failing = nil, time.Time{}, time.Time{}, false
 }
 
 func (r *run) inflight() (n int64) {

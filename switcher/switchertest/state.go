@@ -36,7 +36,8 @@ func ramping() switcher.ServiceState {
 			Ramp: switcher.Ramp{
 				{Weight: 10, Hold: 90 * time.Second}, {Weight: 25, Hold: switcher.UntilResumed}, {Weight: 50},
 			},
-			Held: &switcher.Hold{Reason: "errors\nrise \u2028 \x00", By: "uid 1000"},
+			NoWayBack: true,
+			Held:      &switcher.Hold{Reason: "errors\nrise \u2028 \x00", By: "uid 1000"},
 			Options: switcher.Options{
 				GateTimeout: switcher.Duration(30 * time.Second), DrainTimeout: switcher.Duration(10 * time.Minute),
 				Deadlines: switcher.Deadlines{
