@@ -26,7 +26,7 @@ func TestAConfigThatCannotBeUsedIsRefusedWithTheField(t *testing.T) {
 		"no path or query":                                      {Address: "http://127.0.0.1:8500/v1"},
 		"no host":                                               {Address: "http://:8500"},
 		"tls: the address \"\" is not https":                    {TLS: TLS{CAFile: "ca.pem"}},
-		"cert_file and key_file are only of use together":       {Address: "https://consul:8501", TLS: TLS{CertFile: "x"}},
+		"cert and key (cert_file, key_file) are only of use together": {Address: "https://consul:8501", TLS: TLS{CertFile: "x"}},
 		"token_file and token_env: only one":                    {TokenFile: "x", TokenEnv: "Y"},
 		"token_env \"TOKEN=***\": want the name":                {TokenEnv: "TOKEN=secret"},
 		"token_env: the environment has no GREENROOM_NO_SUCH":   {TokenEnv: "GREENROOM_NO_SUCH"},
