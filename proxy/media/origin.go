@@ -45,14 +45,15 @@ type Origin struct {
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
 
 	// How long from a request to the head of its answer, 1ms to 10m. Default: 10s.
-	// A playlist with _HLS_msn, which its origin holds back until it is there, has 30s at least.
+	// A playlist with _HLS_msn, which its origin holds back until it is there, has
+	// 30s at least.
 	HeadTimeout caddy.Duration `json:"head_timeout,omitempty"`
 
 	// How long a body may pause, 1ms to 10m. Default: 15s.
 	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
 
-	// Connections to an endpoint at a time, 1 to 65536. Default: 256. Half as many answers may
-	// be held back by the origin.
+	// Connections to an endpoint at a time, 1 to 65536. Default: 256. Half as
+	// many answers may be held back by the origin.
 	MaxConns int `json:"max_conns,omitempty"`
 
 	// A file with the certificates, in PEM, that https endpoints must be
