@@ -154,7 +154,7 @@ func (app *App) edge(ctx caddy.Context, name string, s *Service) (*edge, error) 
 		return nil, err
 	}
 	if s.PoolsRaw == nil {
-		return nil, fmt.Errorf("no pools: name upstreams, or a file")
+		return nil, fmt.Errorf("no pools: name upstreams (blue, green) or a source (pools file, pools consul)")
 	}
 	pools, err := ctx.LoadModule(s, "PoolsRaw")
 	if err != nil {

@@ -32,6 +32,13 @@ import (
 //		min_healthy <share>
 //		soak|gate_timeout|drain_timeout|rollback_window <duration>
 //		gate http|warmup|schema|live …
+//		compare off
+//		compare {
+//			errors|connect|starvation|latency …
+//			min_samples|clients <n>
+//			window <short> [<long>]
+//			risk <share>
+//		}
 //		on_failure rollback|freeze|forward_only
 //		drain_deadline <kind> <duration>
 //		evict <share>%|<streams> # per second

@@ -36,7 +36,7 @@ type Check struct {
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// Random part of the interval, so that edges do not probe in step, as a
-	// share from 0.01 to 0.5. Default: 0.1.
+	// share above 0 up to 0.5. Default: 0.1.
 	Jitter float64 `json:"jitter,omitempty"`
 
 	// Passes in a row that make an upstream healthy, 1 to 100. Default: 2.
@@ -45,14 +45,14 @@ type Check struct {
 	// Failures in a row that make it unhealthy, 1 to 100. Default: 3.
 	Fall int `json:"fall,omitempty"`
 
-	// Hold-down of an upstream that flaps: the first, doubling with each
-	// further fall. Default: 10s.
+	// Hold-down of an upstream that flaps: the first, 1ms to 1h, doubling with
+	// each further fall. Default: 10s.
 	HoldMin caddy.Duration `json:"hold_min,omitempty"`
 
-	// The longest hold-down. Default: 5m.
+	// The longest hold-down, from hold_min up to 24h. Default: 5m.
 	HoldMax caddy.Duration `json:"hold_max,omitempty"`
 
-	// Two falls within this time are flapping. Default: 5m.
+	// Two falls within this time are flapping, 1ms to 24h. Default: 5m.
 	FlapWindow caddy.Duration `json:"flap_window,omitempty"`
 
 	// HTTP: the method. Default: GET.

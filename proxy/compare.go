@@ -20,7 +20,8 @@ type Compare struct {
 	Off bool `json:"off,omitempty"`
 
 	// The share of requests that are answered with 500 and above, by the upstream
-	// or because none answered, or whose answer breaks off.
+	// or because none answered, or whose answer breaks off. 501 and 505 do not
+	// count: clients can choose them.
 	Errors *CompareShare `json:"errors,omitempty"`
 
 	// The share of attempts that find no connection.
@@ -31,8 +32,9 @@ type Compare struct {
 	// so. Default: not compared.
 	Starvation *CompareShare `json:"starvation,omitempty"`
 
-	// The time until the head of an answer below 500 is relayed, or until the
-	// client leaves that waits for it.
+	// The time until the head of an answer below 500 (or of 501 or 505) is relayed,
+	// or until the client leaves that waits for it; of requests without a body.
+	// With pin only if it is named here.
 	Latency *CompareLatency `json:"latency,omitempty"`
 
 	// The least samples of each color in the long window, 20 to 1000000; in the

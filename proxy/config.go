@@ -23,7 +23,7 @@ type Service struct {
 	Active string `json:"active,omitempty"`
 
 	// Where the pools come from. Modules: static (addresses in the config),
-	// file (a watched JSON file). Required.
+	// file (a watched JSON file), consul (its catalog). Required.
 	PoolsRaw json.RawMessage `json:"pools,omitempty" caddy:"namespace=greenroom.pools inline_key=source"`
 
 	// The active health checks. An upstream is healthy when all those that
@@ -95,9 +95,10 @@ type Service struct {
 	// second; a quarter of that while the other color is not all healthy.
 	Evict *Pace `json:"evict,omitempty"`
 
-	// The status code that a WebSocket is closed with when it is ended, 1000
-	// to 4999 (RFC 6455 §7.4). Default: 1012, service restart: some clients
-	// take 1001 for a word not to come back.
+	// The status code that a WebSocket is closed with when it is ended: one
+	// that can be sent, 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455
+	// §7.4). Default: 1012, service restart: some clients take 1001 for a word
+	// not to come back.
 	CloseCode int `json:"close_code,omitempty"`
 
 	// Show of a client's address only the network, /24 or /48, in lists of
@@ -245,11 +246,11 @@ func (r *Retry) prepare() error {
 		r.EjectFor = caddy.Duration(10 * time.Second)
 	}
 	return errors.Join(
-		inRange("retry attempts", *r.Attempts, 0, 10),
-		inRange("retry budget_percent", *r.BudgetPercent, 0, 100),
-		inRange("retry budget_min", *r.BudgetMin, 0, 1000),
-		inRange("eject_after", *r.EjectAfter, 0, 1000),
-		inRange("eject_for", time.Duration(r.EjectFor), 100*time.Millisecond, time.Hour),
+		inRange("retries (retry.attempts)", *r.Attempts, 0, 10),
+		inRange("retry_percent (retry.budget_percent)", *r.BudgetPercent, 0, 100),
+		inRange("retries_per_second (retry.budget_min)", *r.BudgetMin, 0, 1000),
+		inRange("eject (retry.eject_after)", *r.EjectAfter, 0, 1000),
+		inRange("eject duration (retry.eject_for)", time.Duration(r.EjectFor), 100*time.Millisecond, time.Hour),
 	)
 }
 

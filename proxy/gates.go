@@ -23,8 +23,8 @@ type Gates struct {
 }
 
 // HTTPGate posts what is about to happen, as JSON, to a server before each step:
-// service, id, from, to, weight, step, steps, by, reason, health, upstreams,
-// dry_run (for a plan). An answer of 2xx opens the gate; any other refuses, with
+// version, service, id, from, to, weight, step, steps, by, reason, now, health,
+// upstreams, dry_run (for a plan). An answer of 2xx opens the gate; any other refuses, with
 // the first line of its body, also a redirect, which is not followed. A server
 // that cannot be reached or does not answer in time is waited for until
 // gate_timeout, and then refused.

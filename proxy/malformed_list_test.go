@@ -80,7 +80,7 @@ var caddyfileMistakes = []mistake{
 	{"pace of too much", in("\tevict 1000000"), []string{`service "app"`, "evict per second is 1000000"}},
 	{"close code that cannot be sent", in("\tclose_code 1006"), []string{`service "app"`, "close_code 1006", "RFC 6455"}},
 	{"bad number", in("\tretries few"), []string{line, `retries "few"`, "whole number"}},
-	{"number out of range", in("\tretries 11"), []string{`service "app"`, "retry attempts is 11", "0 to 10"}},
+	{"number out of range", in("\tretries 11"), []string{`service "app"`, "retries (retry.attempts) is 11", "0 to 10"}},
 	{"bad ejection", in("\teject often"), []string{line, `eject "often"`}},
 	{"ejection for no time", in("\teject 1 0s"), []string{line, "eject duration 0", "more than that"}},
 	{"bad header name", in("\tcolor_header \"X Color\""), []string{`service "app"`, `color_header "X Color"`}},

@@ -17,13 +17,14 @@
 //	  0  done
 //	  1  wrong usage, an audit log that does not hold, or an error that has no
 //	     code of its own
-//	 10  refused by a gate: no traffic moved
+//	 10  refused by a gate: no traffic moved; upgrade: the new process did not
+//	     take over
 //	 11  timed out waiting: the move goes on
 //	 12  conflict: generation, another move, or a lock
 //	 13  the edge's socket cannot be reached
 //	 14  not allowed
 //	 15  the move was undone while it was waited for: aborted, rolled back,
-//	     superseded or interrupted
+//	     superseded or interrupted; rollback-window: the last cutover was undone
 //	 16  unknown service
 //	 17  invalid request
 //	 18  the edge cannot store its state or write its audit log

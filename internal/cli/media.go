@@ -119,6 +119,9 @@ func cacheLines(c *control.MediaCache) []line {
 	if c.Evictions > 0 {
 		saved = append(saved, number(c.Evictions, "eviction"))
 	}
+	if c.DiskErrors > 0 {
+		saved = append(saved, number(c.DiskErrors, "disk error"))
+	}
 	if len(saved) == 0 {
 		return []line{first}
 	}

@@ -87,7 +87,7 @@ func exampleMedia() control.MediaView {
 		},
 		Cache: &control.MediaCache{
 			Objects: 40321, MemoryUsed: 200 << 20, MemoryLimit: 256 << 20, DiskUsed: 3 << 30, DiskLimit: 10 << 30,
-			Hits: 9340, Misses: 660, Coalesced: 1500, Evictions: 12,
+			Hits: 9340, Misses: 660, Coalesced: 1500, Evictions: 12, DiskErrors: 2,
 		},
 		Rules: []control.MediaRule{
 			{Name: "1 /vod/", Mode: "redirect", Origin: "bucket", Requests: 99},
@@ -122,7 +122,7 @@ func TestMediaShowsWhatTheEdgeSays(t *testing.T) {
 	h := open(t, app)
 	h.run(t, "media").wants(t, exitError, "", "this edge has no media edge: its config has no media_edge")
 	h.media.view = exampleMedia()
-	h.run(t, "media").wants(t, exitDone, "hit ratio 93.4% of 10,000 requests, 1,500 fetches saved by coalescing, 12 evictions\n")
+	h.run(t, "media").wants(t, exitDone, "hit ratio 93.4% of 10,000 requests, 1,500 fetches saved by coalescing, 12 evictions, 2 disk errors\n")
 	var doc control.MediaView
 	must(t, json.Unmarshal([]byte(h.run(t, "media", "--json").out), &doc))
 	if want := exampleMedia(); !reflect.DeepEqual(doc, want) {

@@ -73,12 +73,12 @@ Then look, and move:
 	$ greenroom cutover app --to green --ramp 10:5m,50:10m
 	$ greenroom rollback app
 
-The commands status, watch, streams, plan, cutover, split, hold, resume,
-abort, rollback, drain, evict, lock, unlock, upgrade, history, media and purge
-speak to a running Greenroom over its control socket; each has a --help with
-examples. 'greenroom audit verify'
-checks files of the audit log. Their exit codes are listed by 'greenroom help
-exit-codes'. All others are Caddy's:
+The commands status, watch, streams, plan, cutover, split, hold, resume, abort,
+rollback, rollback-window, drain, evict, lock, unlock, upgrade, history, media
+and purge speak to a running Greenroom over its control socket; each has a
+--help with examples. 'greenroom audit verify' checks files of the audit log.
+Their exit codes are listed by 'greenroom help exit-codes'. All others are
+Caddy's:
 https://caddyserver.com/docs/command-line
 `
 

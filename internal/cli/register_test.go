@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,6 +66,9 @@ func TestTheHelpDocumentsEachCommand(t *testing.T) {
 	for _, c := range commands() {
 		r := h.run(t, c.name, "--help")
 		r.wants(t, exitDone, exitTable)
+		if !slices.Contains(strings.FieldsFunc(rootLong, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' }), c.name) {
+			t.Errorf("greenroom --help does not speak of %s", c.name)
+		}
 		for _, want := range []string{"greenroom " + c.name, "--json", "--timeout", "--reason", "--socket", "Examples:"} {
 			if !strings.Contains(r.out, want) {
 				t.Errorf("%s --help does not speak of %s:\n%s", c.name, want, r.out)

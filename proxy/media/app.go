@@ -44,7 +44,7 @@ type Cache struct {
 	// there is found again after a restart.
 	Dir string `json:"dir,omitempty"`
 
-	// How much is kept there, in bytes. Required with dir.
+	// How much is kept there, in bytes, at least 64 MiB. Required with dir.
 	Disk int64 `json:"disk,omitempty"`
 }
 

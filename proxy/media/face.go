@@ -146,7 +146,7 @@ func (app *App) view() *control.MediaCache {
 	s := app.cell.Stats()
 	v := &control.MediaCache{
 		Objects: int64(s.Objects), MemoryUsed: s.MemoryBytes, MemoryLimit: app.cell.config.Memory, DiskUsed: s.DiskBytes, DiskLimit: app.cell.config.Disk,
-		Evictions: uint64(s.Evictions),
+		Evictions: uint64(s.Evictions), DiskErrors: uint64(s.DiskErrors),
 	}
 	seen := make(map[*counts]bool)
 	for _, h := range app.handlers {

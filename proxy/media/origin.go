@@ -41,18 +41,19 @@ type Origin struct {
 	// a row is left alone for a while.
 	Check *Check `json:"check,omitempty"`
 
-	// How long to connect. Default: 2s.
+	// How long to connect, 1ms to 10m. Default: 2s.
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
 
-	// How long from a request to the head of its answer. Default: 10s. A playlist
-	// with _HLS_msn, which its origin holds back until it is there, has 30s at least.
+	// How long from a request to the head of its answer, 1ms to 10m. Default: 10s.
+	// A playlist with _HLS_msn, which its origin holds back until it is there, has
+	// 30s at least.
 	HeadTimeout caddy.Duration `json:"head_timeout,omitempty"`
 
-	// How long a body may pause. Default: 15s.
+	// How long a body may pause, 1ms to 10m. Default: 15s.
 	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
 
-	// Connections to an endpoint at a time. Default: 256. Half as many answers may
-	// be held back by the origin.
+	// Connections to an endpoint at a time, 1 to 65536. Default: 256. Half as
+	// many answers may be held back by the origin.
 	MaxConns int `json:"max_conns,omitempty"`
 
 	// A file with the certificates, in PEM, that https endpoints must be
@@ -60,7 +61,7 @@ type Origin struct {
 	CAFile string `json:"ca_file,omitempty"`
 
 	// How often a body whose endpoint dies may go on from another, or from the
-	// same one. 0 is the default, below 0 never. Default: 3.
+	// same one, up to 16. 0 is the default, below 0 never. Default: 3.
 	Resume int `json:"resume,omitempty"`
 }
 
@@ -83,13 +84,13 @@ type S3 struct {
 type Check struct {
 	// What to ask for. Of a bucket it is a key; / is the bucket itself.
 	Path string `json:"path"`
-	// Default: 2s.
+	// Time between two probes of an endpoint, 100ms to 1h. Default: 2s.
 	Interval caddy.Duration `json:"interval,omitempty"`
-	// Default: 1s.
+	// Longest time for an answer, 10ms to 1m. Default: 1s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
-	// Successes in a row until it is healthy. Default: 2.
+	// Successes in a row until it is healthy, 1 to 100. Default: 2.
 	Rise int `json:"rise,omitempty"`
-	// Failures in a row until it is not. Default: 3.
+	// Failures in a row until it is not, 1 to 100. Default: 3.
 	Fall int `json:"fall,omitempty"`
 }
 

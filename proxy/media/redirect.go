@@ -33,7 +33,8 @@ type Redirect struct {
 	// Default: 302.
 	Status int `json:"status,omitempty"`
 
-	// Methods besides GET and HEAD, as PUT for uploads to a bucket.
+	// Methods besides GET and HEAD, as PUT for uploads to a bucket: PUT, POST,
+	// PATCH, DELETE. With sign only of s3. Default: none.
 	Methods []string `json:"methods,omitempty"`
 
 	// How long the answer may be kept. With sign it is never more than half of

@@ -18,8 +18,9 @@ type Sign struct {
 	// s3, cloudfront, cloud_cdn, akamai, cloudflare or nginx.
 	Scheme string `json:"scheme"`
 
-	// The file with the keys: a line with an id and a secret for each (for
-	// cloudfront a private key in PEM below the id). It is watched.
+	// The file with the keys: a line with an id and a secret for each, in hex for
+	// akamai, in base64 for cloud_cdn, as it is for the others (for cloudfront a
+	// private key in PEM below the id). It is watched.
 	Keys string `json:"keys"`
 
 	// The id of the key to sign with. Default: the first in the file.

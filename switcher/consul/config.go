@@ -76,7 +76,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("tls: the address %q is not https", c.Address)
 	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		return errors.New("tls: cert_file and key_file are only of use together")
+		return errors.New("tls: cert and key (cert_file, key_file) are only of use together")
 	}
 	if c.TokenFile != "" && c.TokenEnv != "" {
 		return errors.New("token_file and token_env: only one of them")

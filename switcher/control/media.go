@@ -88,6 +88,8 @@ type MediaCache struct {
 	Coalesced uint64 `json:"coalesced,omitempty"`
 	// Evictions made room for others.
 	Evictions uint64 `json:"evictions,omitempty"`
+	// DiskErrors are files that could not be written or read, or were corrupt.
+	DiskErrors uint64 `json:"disk_errors,omitempty"`
 }
 
 // HitRatio is the share of hits, 0 to 1; false: nothing has been asked for.

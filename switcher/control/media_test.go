@@ -47,7 +47,7 @@ func startMedia(t *testing.T, settings Settings) (*started, *fakeMedia) {
 				Name: "s3", Requests: 9, Failures: 1, Failovers: 2, Resumes: 3,
 				Endpoints: []MediaEndpoint{{Address: "10.0.0.1:9000", Healthy: true, Requests: 8}, {Address: "10.0.0.2:9000", Reason: "connection refused", Requests: 1, Failures: 1}},
 			}},
-			Cache: &MediaCache{Objects: 4, MemoryUsed: 5, MemoryLimit: 1 << 40, DiskUsed: 6, DiskLimit: 7, Hits: 8, Misses: 9, Coalesced: 10, Evictions: 11},
+			Cache: &MediaCache{Objects: 4, MemoryUsed: 5, MemoryLimit: 1 << 40, DiskUsed: 6, DiskLimit: 7, Hits: 8, Misses: 9, Coalesced: 10, Evictions: 11, DiskErrors: 16},
 			Rules: []MediaRule{{Name: "1 /vod/", Mode: "proxy", Origin: "s3", Requests: 12, Bytes: 13, Sessions: 14, Starved: 15}},
 		},
 		result: PurgeResult{Dropped: 3, Origins: []PurgedOrigin{{"backup", 1}, {"s3", 2}}},

@@ -19,7 +19,7 @@ const (
 	RoleView       // every GET, and plan
 	RoleDrain      // drain, hold
 	RoleFlip       // cutover, split, evict, purge, rollback, abort, resume, lock, unlock
-	RoleForce      // what overrides a gate, as a rollback with force
+	RoleForce      // upgrade, and what overrides a gate: a rollback with force
 )
 
 var roleNames = [...]string{"none", "view", "drain", "flip", "force"}
