@@ -50,6 +50,9 @@ func (l *loop) resume(r Report) {
 		LastFall:  r.LastFall,
 		Flaps:     r.Flaps,
 	}
+	if longest := r.LastFall.Add(l.threshold.Settings.WithDefaults().HoldMax); r.HeldUntil.After(longest) {
+		l.threshold.HeldUntil = longest
+	}
 	l.last = slices.Clone(r.Last[:min(len(r.Last), history)])
 }
 
@@ -65,6 +68,7 @@ func (l *loop) report() Report {
 		Fails:     t.Fails,
 		Needed:    t.Needed(),
 		HeldUntil: t.HeldUntil,
+		Held:      t.Held(),
 		LastFall:  t.LastFall,
 		Flaps:     t.Flaps,
 		Last:      l.last,

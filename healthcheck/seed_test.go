@@ -38,6 +38,19 @@ func TestASeedCarriesAHoldDownOver(t *testing.T) {
 	})
 }
 
+func TestAHoldDownThatAReloadShortensIsShorter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		held := Report{Check: "ready", Known: true, HeldUntil: time.Now().Add(time.Hour), LastFall: time.Now(), Flaps: 2}
+		settings := steady
+		settings.HoldMin, settings.HoldMax = time.Second, 4*time.Second
+		for _, s := range runFor(10*time.Second, &Status{Known: true, Checks: []Report{held}}, Check{"ready", passing, settings}) {
+			if report := s.Checks[0]; s.Healthy == report.Last[0].At.Before(held.LastFall.Add(4*time.Second)) {
+				t.Errorf("at %v healthy is %v: %+v", report.Last[0].At, s.Healthy, report)
+			}
+		}
+	})
+}
+
 func TestACheckAddedByAReloadDropsAHealthyUpstreamOnlyByItsVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seed := Status{Healthy: true, Known: true, Checks: []Report{{Check: "ready", Healthy: true, Known: true}}}

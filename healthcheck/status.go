@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,6 +30,7 @@ type Report struct {
 	Fails     int       `json:"fails"`
 	Needed    int       `json:"needed"` // passes in a row until healthy; 0 when it is
 	HeldUntil time.Time `json:"held_until,omitzero"`
+	Held      bool      `json:"held,omitempty"` // it passes, and only a hold-down keeps it from being healthy
 	LastFall  time.Time `json:"last_fall,omitzero"`
 	Flaps     int       `json:"flaps"`
 	Last      []Result  `json:"last"` // newest first, at most 10
@@ -41,6 +43,7 @@ type Status struct {
 	Known   bool      `json:"known"`            // the checks that have a verdict suffice for this one
 	Since   time.Time `json:"since,omitzero"`   // when Healthy last changed, or was first known
 	Reason  string    `json:"reason,omitempty"` // why it is not healthy, and what is missing; empty when it is
+	Held    bool      `json:"held,omitempty"`   // it is not, and only for hold-downs: each check passes
 	Checks  []Report  `json:"checks"`           // in the order in which they were given
 }
 
@@ -59,6 +62,7 @@ func next(prev Status, reports []Report, now time.Time) Status {
 		}
 	}
 	s.Known = s.Known || s.Healthy
+	s.Held = s.Known && !s.Healthy && !slices.ContainsFunc(reports, func(r Report) bool { return !r.Healthy && !r.Held })
 	if s.Healthy != prev.Healthy || s.Known && s.Since.IsZero() {
 		s.Since = now
 	}

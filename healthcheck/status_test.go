@@ -48,6 +48,25 @@ func TestAnUpstreamIsHealthyWhenAllItsChecksAre(t *testing.T) {
 	}
 }
 
+func TestHeldIsAnUpstreamThatPassesAllItsChecks(t *testing.T) {
+	held := Report{Check: "a", Known: true, Needed: 1, Held: true, HeldUntil: epoch.Add(time.Minute)}
+	for name, c := range map[string]struct {
+		reports []Report
+		want    bool
+	}{
+		"one":               {[]Report{held}, true},
+		"beside a good one": {[]Report{held, good}, true},
+		"beside a bad one":  {[]Report{held, bad}, false},
+		"beside a new one":  {[]Report{held, unasked}, false},
+		"a good one":        {[]Report{good}, false},
+		"none":              {nil, false},
+	} {
+		if s := next(Status{}, c.reports, epoch); s.Held != c.want {
+			t.Errorf("%s: %t", name, s.Held)
+		}
+	}
+}
+
 func TestSinceMovesOnlyWithHealth(t *testing.T) {
 	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 	var s Status

@@ -70,6 +70,12 @@ func (t *Threshold) fall(now time.Time, settings Settings) {
 	t.HeldUntil = now.Add(settings.hold(t.Flaps))
 }
 
+// Held reports that only a hold-down keeps it from being healthy: it has passed
+// as often in a row as it must.
+func (t *Threshold) Held() bool {
+	return !t.Healthy && t.Passes >= t.Settings.WithDefaults().Rise
+}
+
 // Needed is how many passes in a row are still needed to be healthy: 0 when it
 // is, else at least 1, since after a hold-down it takes one more pass.
 func (t *Threshold) Needed() int {

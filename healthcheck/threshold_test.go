@@ -109,6 +109,24 @@ func TestAFlappingUpstreamIsHeldDownEachTimeLonger(t *testing.T) {
 	}
 }
 
+func TestWhatPassesInAHoldDownIsHeld(t *testing.T) {
+	threshold := &Threshold{Settings: Settings{Rise: 2, Fall: 1, HoldMin: time.Minute}}
+	at := epoch
+	for _, c := range []struct {
+		answers string
+		held    bool
+	}{{"+", false}, {"+", false}, {"-", false}, {"++", false}, {"-", false}, {"+", false}, {"+", true}, {"+", true}, {"-", false}, {"++", true}} {
+		feed(t, threshold, &at, c.answers)
+		if threshold.Held() != c.held {
+			t.Errorf("after %q at %v: held %t", c.answers, at, threshold.Held())
+		}
+	}
+	at = threshold.HeldUntil
+	if feed(t, threshold, &at, "+"); threshold.Held() || !threshold.Healthy {
+		t.Errorf("%+v", threshold)
+	}
+}
+
 func TestPassesDuringAHoldDownCount(t *testing.T) {
 	settings := Settings{Rise: 3, Fall: 1, HoldMin: 4 * time.Second}
 	for _, c := range []struct{ answers, wants string }{

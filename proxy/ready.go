@@ -88,7 +88,7 @@ func (e *edge) unable() error {
 		return fmt.Errorf("service %q is not running", e.name)
 	}
 	for _, c := range switcher.Colors {
-		if t.Split.Weight(c) > 0 && t.Pools.Of(c).Health().Healthy == 0 {
+		if h := t.Pools.Of(c).Health(); t.Split.Weight(c) > 0 && h.Healthy+h.Held == 0 {
 			return fmt.Errorf("service %q: %s has no healthy upstream", e.name, c)
 		}
 	}

@@ -151,7 +151,7 @@ func goUntilStopped(f func(context.Context)) (stop func()) {
 
 // healthOf says in the switcher's words what the checks have found.
 func healthOf(s healthcheck.Status) switcher.Health {
-	h := switcher.Health{Healthy: s.Healthy, Known: s.Known, Since: s.Since, Reason: s.Reason}
+	h := switcher.Health{Healthy: s.Healthy, Known: s.Known, Since: s.Since, Reason: s.Reason, Held: s.Held}
 	for _, r := range s.Checks {
 		c := switcher.CheckHealth{
 			Check: r.Check, Healthy: r.Healthy, Since: r.Since, Passes: r.Passes, Fails: r.Fails,

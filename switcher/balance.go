@@ -36,8 +36,10 @@ func ParseBalance(s string) (Balance, error) {
 }
 
 // Pick chooses an upstream that is healthy and was not tried yet. Ejected
-// ones are taken only when no other is left. It returns nil when there is
-// none. key is the client's, for Hash.
+// ones are taken only when no other is left, and last of all those that pass their
+// checks and are held down for flapping: all of a pool flap together where what
+// they share does. It returns nil when there is none. key is the client's, for
+// Hash.
 func (p *Pool) Pick(b Balance, key uint64, tried []*Endpoint, now time.Time) *Endpoint {
 	if len(p.endpoints) == 0 {
 		return nil
@@ -53,7 +55,10 @@ func (p *Pool) Pick(b Balance, key uint64, tried []*Endpoint, now time.Time) *En
 	if e := p.pick(b, key, turn, available); e != nil {
 		return e
 	}
-	return p.pick(b, key, turn, func(e *Endpoint) bool { return e.healthy.Load() && !slices.Contains(tried, e) })
+	if e := p.pick(b, key, turn, func(e *Endpoint) bool { return e.healthy.Load() && !slices.Contains(tried, e) }); e != nil {
+		return e
+	}
+	return p.pick(b, key, turn, func(e *Endpoint) bool { return e.held.Load() && !slices.Contains(tried, e) })
 }
 
 func (p *Pool) pick(b Balance, key, turn uint64, available func(*Endpoint) bool) *Endpoint {

@@ -175,6 +175,33 @@ func TestAnEjectedUpstreamIsTheLastResort(t *testing.T) {
 	}
 }
 
+func TestOneThatIsHeldDownIsTheVeryLastResort(t *testing.T) {
+	x := switcher.Ejection{After: 1, For: time.Minute}
+	for _, balance := range []switcher.Balance{switcher.LeastInflight, switcher.RoundRobin, switcher.Hash} {
+		t.Run(balance.String(), func(t *testing.T) {
+			p := pool(t, 1, 1, 1)
+			held, sick, ejected := p.Endpoints()[0], p.Endpoints()[1], p.Endpoints()[2]
+			held.SetHealth(switcher.Health{Known: true, Held: true, Reason: "flapping"})
+			sick.SetHealth(switcher.Health{Known: true, Reason: "ill"})
+			ejected.ConnectFailed(x, time.Now())
+			if got := picks(p, balance, 50); got[ejected] != 50 {
+				t.Errorf("took %v", got)
+			}
+			ejected.SetHealth(switcher.Health{Known: true, Reason: "ill"})
+			if got := picks(p, balance, 50); got[held] != 50 {
+				t.Errorf("took %v, though one passes its checks", got)
+			}
+			if h := p.Health(); h.Healthy != 0 || h.Held != 1 {
+				t.Errorf("%+v", h)
+			}
+			held.SetHealth(switcher.Health{Known: true, Reason: "ill"})
+			if e := p.Pick(balance, 0, nil, time.Now()); e != nil {
+				t.Errorf("took %s, which passes no check", e.Address())
+			}
+		})
+	}
+}
+
 func TestAConnectionThatWorksEndsTheRowOfErrors(t *testing.T) {
 	p, x := pool(t, 1), switcher.Ejection{After: 2, For: time.Minute}
 	e := p.Endpoints()[0]

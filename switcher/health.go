@@ -13,6 +13,9 @@ type Health struct {
 	// Reason says which check failed, what came back, and what is still
 	// needed; empty when healthy.
 	Reason string `json:"reason,omitempty"`
+	// Held says that it passes its checks, and that only a hold-down after flaps
+	// keeps it from being healthy. It serves where no other upstream does.
+	Held bool `json:"held,omitempty"`
 	// Checks holds each check with its last results.
 	Checks []CheckHealth `json:"checks,omitempty"`
 }

@@ -113,6 +113,7 @@ type Endpoint struct {
 	upstream atomic.Pointer[Upstream]
 	health   atomic.Pointer[Health]
 	healthy  atomic.Bool
+	held     atomic.Bool  // not healthy only as a hold-down has not ended
 	ejected  atomic.Int64 // until, in Unix nanoseconds; 0: not ejected
 	fails    atomic.Int32 // consecutive connect errors
 	inflight atomic.Int64
@@ -130,7 +131,8 @@ func (e *Endpoint) weight() int64 { return int64(max(e.upstream.Load().Weight, 1
 // Switcher.SetHealth is for an endpoint that serves. Calls must follow each
 // other.
 func (e *Endpoint) SetHealth(h Health) {
-	e.healthy.Store(h.Healthy) // first: who finds the verdict known finds it
+	e.held.Store(h.Held)
+	e.healthy.Store(h.Healthy) // before the next: who finds the verdict known finds it
 	e.health.Store(&h)
 }
 
@@ -180,6 +182,9 @@ func (p *Pool) Health() PoolHealth {
 		if !v.Known {
 			h.Unknown++
 		}
+		if v.Held {
+			h.Held++
+		}
 		if v.Since.After(h.Since) {
 			h.Since = v.Since
 		}
@@ -210,6 +215,8 @@ type PoolHealth struct {
 	Healthy int `json:"healthy"`
 	// Unknown counts upstreams without a first verdict.
 	Unknown int `json:"unknown,omitempty"`
+	// Held counts those that are not healthy only as a hold-down has not ended.
+	Held int `json:"held,omitempty"`
 	// Since is when the verdict of any of them last changed.
 	Since time.Time `json:"since,omitzero"`
 	// Reason is why the first unhealthy one is not healthy.
