@@ -124,9 +124,12 @@ func TestATakeoverIsSettledBeforeAnyCommandIsHeardAndBeforeTheOldProcessIsCalled
 	must(t, <-s.over)
 	_, err := client.Lock(t.Context(), switcher.Request{Services: []string{"app"}, Reason: "r"})
 	must(t, err)
-	view, err := client.View(t.Context(), "app")
-	must(t, err)
-	equal(t, "in-flight of blue", view.Blue.Inflight, 2)
+	var view switcher.ServiceView
+	until(t, "two are in flight on blue", func() bool { // one more while it is not known that the old process has followed
+		view, err = client.View(t.Context(), "app")
+		must(t, err)
+		return view.Blue.Inflight == 2
+	})
 	if view.Split != switcher.Weighted(switcher.Green, 10) || view.Cutover == nil || view.Cutover.Held != nil {
 		t.Errorf("the ramp became %+v", view)
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"github.com/greenroom-proxy/greenroom/internal/realserver"
@@ -12,6 +13,7 @@ import (
 type backend struct {
 	address string
 	server  *http.Server
+	open    atomic.Int64 // connections, of those that were accepted
 }
 
 // newBackend serves handler on loopback, and 200 on /healthz.
@@ -32,6 +34,14 @@ func serveBackend(t testing.TB, listener net.Listener, handler http.Handler) *ba
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	b := &backend{address: listener.Addr().String(), server: &http.Server{Handler: mux, Protocols: protocols}}
+	b.server.ConnState = func(_ net.Conn, s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			b.open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			b.open.Add(-1)
+		}
+	}
 	go func() { _ = b.server.Serve(listener) }()
 	t.Cleanup(func() { _ = b.server.Close() })
 	return b

@@ -91,7 +91,7 @@ func TestWhatAilsBothColorsRollsNothingBack(t *testing.T) {
 			t.Fatalf("%s: %+v", v.Phase, v.Last)
 		}
 		f := by(e.compared(), compare.Errors)
-		return f.Long.New.Failures >= 50 && f.Long.Old.Failures >= 50
+		return f.Long.New.Failures >= 20 && f.Long.Old.Failures >= 20
 	})
 	e.cli("resume", "app").wants(t, 0, "app: green serves 100%")
 	last := e.view().Last

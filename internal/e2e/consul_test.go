@@ -125,7 +125,8 @@ func TestInstancesComeAndGoInConsulUnderLoadAndNothingFails(t *testing.T) {
 	e.stop()
 	e.start()
 	e.until("the pools of before are healthy", func() bool { v := e.view(); return v.Blue.Healthy == 2 && v.Green.Healthy == 1 })
-	if v := e.view(); v.Active != switcher.Blue || v.Source.Error == "" || !v.Source.Remembered {
+	e.until("status says again that Consul is gone", func() bool { return e.view().Source.Error != "" })
+	if v := e.view(); v.Active != switcher.Blue || !v.Source.Remembered {
 		t.Errorf("%s is active; the source says %+v", v.Active, v.Source)
 	}
 	close(failures)

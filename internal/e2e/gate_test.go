@@ -47,17 +47,17 @@ func TestACutoverToAPoolThatIsNotReadyIsRefusedWithTheReasonAndTrafficStays(t *t
 	blue := newBackend(t, saying("blue"))
 	well, ill := newSick(t, "ok"), newSick(t, "fail")
 	for _, c := range []struct {
-		name, green, options string
-		wants                []string
+		name, green, options, timeout string
+		wants                         []string
 	}{
-		{"empty", "", "", []string{"app", "the green pool is empty"}},
-		{"half healthy", well.address + " " + ill.address, "", []string{
+		{"empty", "", "", "10s", []string{"app", "the green pool is empty"}},
+		{"half healthy", well.address + " " + ill.address, "", "10s", []string{
 			"app", "1 of 2 upstreams healthy", "needs 100%", ill.address, "http GET /ready", "status 503, want 200-299"}},
-		{"half healthy where three quarters are wanted", well.address + " " + ill.address, "min_healthy 75%", []string{"1 of 2", "needs 75%"}},
-		{"not healthy at all", ill.address, "min_healthy 1%", []string{"0 of 1 upstreams healthy", "status 503"}},
-		{"slower than the timeout", newSick(t, "hang").address, "", []string{"no answer within 50ms"}},
-		{"nobody there", freeAddress(t), "", []string{"connection refused"}},
-		{"flapping", newSick(t, "flap").address, "soak 5s", []string{"app", "green"}},
+		{"half healthy where three quarters are wanted", well.address + " " + ill.address, "min_healthy 75%", "10s", []string{"1 of 2", "needs 75%"}},
+		{"not healthy at all", ill.address, "min_healthy 1%", "10s", []string{"0 of 1 upstreams healthy", "status 503"}},
+		{"slower than the timeout", newSick(t, "hang").address, "", "50ms", []string{"no answer within 50ms"}},
+		{"nobody there", freeAddress(t), "", "10s", []string{"connection refused"}},
+		{"flapping", newSick(t, "flap").address, "soak 5s", "10s", []string{"app", "green"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.green != "" {
@@ -70,12 +70,12 @@ func TestACutoverToAPoolThatIsNotReadyIsRefusedWithTheReasonAndTrafficStays(t *t
 					health blue http /healthz
 					health green http /ready {
 						interval 100ms
-						timeout 50ms
+						timeout %s
 						fall 1
 					}
 					%s
 					gate_timeout 1500ms
-				}`, blue.address, c.green, c.options))
+				}`, blue.address, c.green, c.timeout, c.options))
 			e.start()
 			e.until("blue is healthy", func() bool { return e.view().Blue.Healthy == 1 })
 

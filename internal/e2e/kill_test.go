@@ -42,6 +42,19 @@ func newWarden(t *testing.T, color string) *warden {
 	return w
 }
 
+// outlives waits until all has been dealt with that an edge which was killed has
+// left behind. Connections are accepted in turn: once a new one is, there are none
+// of the edge any more but those that are counted.
+func (w *warden) outlives(t *testing.T, e *edge) {
+	t.Helper()
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + w.address + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	e.until("no connection of the killed edge is open", func() bool { return w.open.Load() == 0 })
+}
+
 func TestAnEdgeKilledFiftyTimesInCutoversServesTheSameOrANewerGeneration(t *testing.T) {
 	kills := 50
 	if raceFlag == "-race" {
@@ -67,8 +80,10 @@ func TestAnEdgeKilledFiftyTimesInCutoversServesTheSameOrANewerGeneration(t *test
 		var group sync.WaitGroup
 		group.Go(func() { hammer(ctx, t, e) })
 		acknowledged = max(acknowledged, moveUntilKilled(t, e))
-		blue.probes.Store(0) // the process is gone: what comes now comes from the next one
-		green.probes.Store(0)
+		for _, w := range []*warden{blue, green} {
+			w.outlives(t, e)
+			w.probes.Store(0) // the process is gone: what comes now comes from the next one
+		}
 		e.start()
 		v := e.view()
 		phases[v.Phase]++

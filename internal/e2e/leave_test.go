@@ -56,7 +56,7 @@ func (e *edge) term() (exitCode func() int) {
 
 func TestAnEdgeThatEndsIsUnreadyFirstAndServesOnUntilBalancersHaveSeenIt(t *testing.T) {
 	blue, green := newBackend(t, saying("blue")), newBackend(t, saying("green"))
-	e, ready := leavingEdge(t, fmt.Sprintf("service app {\n blue %s\n green %s\n health http /healthz\n}", blue.address, green.address), "3s", "5s")
+	e, ready := leavingEdge(t, fmt.Sprintf("service app {\n blue %s\n green %s\n health http /healthz\n}", blue.address, green.address), "8s", "5s")
 	if status, body := readiness(ready); status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)
 	}

@@ -38,7 +38,7 @@ func (p *holder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestAPlaylistThatThePackagerHoldsBackIsWaitedForAndHeldAgainstNobody(t *testing.T) {
 	for name, cache := range map[string]string{"with a cache": "", "without": "cache off"} {
 		p := &holder{next: make(chan struct{}), begun: make(chan string, 8), left: make(chan string, 8)}
-		e := mediaEdge(t, "path /media/\norigin http://"+newBackend(t, p).address+" {\nhead_timeout 100ms\nmax_conns 4\n}\n"+cache)
+		e := mediaEdge(t, "path /media/\norigin http://"+newBackend(t, p).address+" {\nhead_timeout 2s\nmax_conns 4\n}\n"+cache)
 		expect := func(what, path string, status int) {
 			t.Helper()
 			res := e.ask(http.MethodGet, path)

@@ -204,7 +204,7 @@ func TestAnOriginThatFailsIsNeverSeenInTheBytes(t *testing.T) {
 		at := strings.Join([]string{a.URL, b.URL}[:s.endpoints], " ")
 		patience := ""
 		if s.impatient {
-			patience = "idle_timeout 3s\nhead_timeout 2s"
+			patience = "idle_timeout 3s\nhead_timeout 10s"
 		}
 		for rule, keep := range map[string]string{"media": "", "raw": "cache off"} {
 			fmt.Fprintf(&directives, "media_edge {\nname %[1]s%[2]d\npath /%[1]s/%[2]d/\norigin %[3]s {\n%[5]s\n}\n%[4]s\n}\n", rule, i, at, keep, patience)

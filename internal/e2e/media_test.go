@@ -97,7 +97,7 @@ func TestAThousandClientsOnAColdSegmentAreOneFetch(t *testing.T) {
 	segment := film(3 << 20)
 	origin := newArchive(t, map[string][]byte{"/seg1.m4s": segment})
 	origin.slow = make(chan struct{})
-	e := mediaEdge(t, "path /media/\nstrip_prefix /media\norigin "+origin.URL)
+	e := mediaEdge(t, "path /media/\nstrip_prefix /media\norigin "+origin.URL+" {\nidle_timeout 5m\n}") // it pauses for all of them
 
 	clients := 1000
 	if raceFlag == "-race" {

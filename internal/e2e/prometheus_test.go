@@ -27,7 +27,8 @@ type prometheusServer struct {
 }
 
 // startPrometheus runs the one that is installed on the config of the example,
-// which it follows faster.
+// which it follows faster. It tries again when another process was faster to take
+// the port.
 func startPrometheus(t *testing.T) *prometheusServer {
 	t.Helper()
 	path, err := exec.LookPath("prometheus")
@@ -42,17 +43,30 @@ func startPrometheus(t *testing.T) *prometheusServer {
 	if err := os.WriteFile(filepath.Join(dir, "rules.yml"), readObservability(t, "rules.yml"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address, release, err := realserver.Reserve()
-	if err != nil {
-		t.Fatal(err)
+	var failed error
+	for range 3 {
+		var p *prometheusServer
+		if p, failed = runPrometheus(t, path, dir); failed == nil {
+			return p
+		}
 	}
-	release() // it would not share
+	t.Fatal(failed)
+	return nil
+}
+
+func runPrometheus(t *testing.T, path, dir string) (*prometheusServer, error) {
+	t.Helper()
+	ports, err := realserver.Ports(1)
+	if err != nil {
+		return nil, err
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
 	p := &prometheusServer{t, "http://" + address, filepath.Join(dir, "log")}
 	process, err := realserver.Start(path, []string{
 		"--config.file=" + filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address,
 	}, nil, p.log)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	t.Cleanup(func() { process.End(syscall.SIGKILL) })
 	err = realserver.Until("Prometheus", func() error {
@@ -70,9 +84,10 @@ func startPrometheus(t *testing.T) *prometheusServer {
 		return nil
 	})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, realserver.Tail(p.log))
+		process.End(syscall.SIGKILL)
+		return nil, fmt.Errorf("%w\n%s", err, realserver.Tail(p.log))
 	}
-	return p
+	return p, nil
 }
 
 // ask reads an answer of Prometheus's API.

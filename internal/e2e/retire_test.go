@@ -14,7 +14,7 @@ func TestAServiceThatIsRemovedDrainsBothItsColors(t *testing.T) {
 	done := make(chan struct{})
 	defer close(done)
 	blue, green := newBackend(t, streams("blue", done)), newBackend(t, streams("green", done))
-	with := fmt.Sprintf("service app {\n blue %s\n green %s\n health http /healthz\n drain_deadline websocket 2s\n evict 100\n}", blue.address, green.address)
+	with := fmt.Sprintf("service app {\n blue %s\n green %s\n health http /healthz\n drain_deadline websocket 5s\n evict 100\n}", blue.address, green.address)
 	other := fmt.Sprintf("service other {\n blue %s\n green %s\n}", blue.address, green.address)
 	e := newEdge(t, with+"\n"+other)
 	e.start()

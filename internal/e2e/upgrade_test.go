@@ -199,10 +199,10 @@ func TestWhatStillComesToTheOldProcessFollowsAFlipInTheNewOne(t *testing.T) {
 			t.Errorf("%q after the flip was acknowledged", got)
 		}
 	}
-	p, err := e.client().Process(t.Context())
-	if err != nil || len(p.Elders) != 1 || p.Elders[0].Pid != old.Pid || p.Elders[0].Inflight != 1 {
-		t.Errorf("%+v, %v", p, err)
-	}
+	e.until("the old process is said to have that request", func() bool {
+		p, err := e.client().Process(t.Context())
+		return err == nil && len(p.Elders) == 1 && p.Elders[0].Pid == old.Pid && p.Elders[0].Inflight == 1
+	})
 	close(gate)
 	if body := readAll(t, res); body != "blue" {
 		t.Errorf("the request that was under way got %q", body)

@@ -12,11 +12,11 @@ import (
 // Reserve finds an address on loopback that nobody has, and keeps it until
 // release: others do not get it by chance, and whoever listens with SO_REUSEPORT,
 // as Caddy does, can have it meanwhile. Without that two of them may share one
-// address unknowingly, and each get some of the other's requests. It is below
-// the ports that the system hands out by itself, of TCP and UDP.
+// address unknowingly, and each get some of the other's requests. It is none
+// that Ports finds.
 func Reserve() (address string, release func(), err error) {
 	for range 1000 {
-		port := 10000 + rand.IntN(22000)
+		port := firstReserved + rand.IntN(firstFound-firstReserved)
 		fd, err := reserve(port)
 		if err == unix.EADDRINUSE {
 			continue

@@ -56,3 +56,25 @@ func TestAReservedAddressIsForOneAndForWhoSharesPorts(t *testing.T) {
 	}
 	release()
 }
+
+func TestNoPortThatIsFoundCouldBeReserved(t *testing.T) {
+	found, err := Ports(100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range found {
+		if port < firstFound || port > lastFound {
+			t.Errorf("%d is found", port)
+		}
+	}
+	for range 100 {
+		address, release, err := Reserve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		if a, err := net.ResolveTCPAddr("tcp", address); err != nil || a.Port < firstReserved || a.Port >= firstFound {
+			t.Errorf("%s is reserved: %v", address, err)
+		}
+	}
+}

@@ -41,17 +41,26 @@ func Until(what string, ask func() error) error {
 	}
 }
 
-// Ports finds n ports of loopback that no one uses, TCP or UDP. They are below
-// those that the kernel gives to connections, or one of these might take a port
-// while its server is restarted. Another process may still be faster: try again
-// if the server cannot listen.
+// The ports of loopback that servers of tests get: Reserve's are those from
+// firstReserved, Ports' those from firstFound to lastFound. No port is one of
+// both, or what is reserved by chance might be the port of a server that is being
+// restarted. All are below those that the kernel gives to connections (from 32768),
+// which might take them too.
+const (
+	firstReserved = 10000
+	firstFound    = 20000
+	lastFound     = 31999
+)
+
+// Ports finds n ports of loopback that no one uses, TCP or UDP, nor can Reserve.
+// Another process may still be faster: try again if the server cannot listen.
 func Ports(n int) ([]int, error) {
 	var found []int
 	for range 100 * n {
 		if len(found) == n {
 			return found, nil
 		}
-		port := 12000 + rand.IntN(20000)
+		port := firstFound + rand.IntN(lastFound-firstFound+1)
 		address := fmt.Sprintf("127.0.0.1:%d", port)
 		l, err := net.Listen("tcp", address)
 		if err != nil {

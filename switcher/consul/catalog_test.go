@@ -3,6 +3,7 @@ package consul
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -42,7 +43,9 @@ func TestInstancesComeAndGoWithTheirRegistrationAndTheirChecks(t *testing.T) {
 		set, deregister := registerAgent(t, server, service, fmt.Sprint(i), "blue", 9001+i)
 		sets, gone = append(sets, set), append(gone, deregister)
 	}
-	source := NewSource(testClient(t, Config{Address: server.Address}), SourceConfig{Query: Query{Service: service}})
+	client := testClient(t, Config{Address: server.Address})
+	client.pace.slack = time.Minute // no answer of a slow machine is a failure
+	source := NewSource(client, SourceConfig{Query: Query{Service: service}})
 	sink, stop := runSource(t, source)
 	waitRecovery(t, sink, 4, 0)
 	sets[0](api.HealthCritical)

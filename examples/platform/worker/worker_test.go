@@ -196,7 +196,9 @@ func TestAnUploadBecomesHLSInTheBucketThoughItsFirstWorkerIsKilled(t *testing.T)
 func TestAVideoWithoutSoundIsEncodedAndOtherFormatsFail(t *testing.T) {
 	db := fixture.Pool(t, fixture.Database(t, 1))
 	b := fixture.Bucket(t)
-	start(t, newWorker("w", db, b, ""))
+	w := newWorker("w", db, b, "")
+	w.Queue.Lease = time.Minute // nobody is to lose one here
+	start(t, w)
 	upload(t, db, b, "silent", video(t, false))
 	if got := result(t, db); got.Output == nil || check(t, b, got.Output.Path) != 4 {
 		t.Errorf("got %+v", got)
