@@ -91,7 +91,7 @@ func TestAStreamIsWatchedForThreeTargetDurationsBeforeEachStep(t *testing.T) {
 	e := newEncoders()
 	g := &Gate{Paths: []string{"/live/main.m3u8"}, Upstreams: e}
 	first := g.Check(t.Context(), input("one", e.now))
-	switchertest.Says(t, first, switcher.Wait, "/live/main.m3u8 at green1:80 is watched for 6s, until 12:00:06")
+	switchertest.Says(t, first, switcher.Wait, "/live/main.m3u8 at green1:80 is watched for 6s, since 12:00:00")
 	v, took := untilTold(t, g, e, "one", time.Minute)
 	switchertest.Says(t, v, switcher.Pass, "/live/main.m3u8 at 2 upstreams, 2 playlists, fresh for 6s")
 	if took < 6*time.Second || took > 7*time.Second {
