@@ -31,7 +31,7 @@ func TestAStreamThatStandsStillFailsAndOneThatStoodStillIsWorthAWord(t *testing.
 		9:  {"!has had no new segment for more than 3s"}, // of 2 s each
 		10: {"?had no new segment for more than 3s"},     // it moves again, at 9 s
 		14: {"?had no new segment for more than 3s"},     // as before
-		16: nil,                                          // that is 6 s ago
+		17: nil,                                          // that is 7 s ago
 		30: {"!has had no new segment for more than 3s"}, // it stands still from 16 s on
 		31: {"!had no new segment for more than 6s, and must go on"},
 		36: {"!had no new segment for more than 6s, and must go on"},
