@@ -70,6 +70,23 @@ func TestOfAStreamThatHasEndedOnlyThatIsSaid(t *testing.T) {
 	finds(t, watched(t, new(Trail), 20, func(int) string { return numbered(1) + "#EXT-X-ENDLIST\n" }), "!has ended")
 }
 
+func TestAStreamThatGoesBackAgainAndAgainIsSaidToOnce(t *testing.T) {
+	for _, seconds := range []int{10, 20, 30} { // behind a balancer, with two encoders
+		finds(t, watched(t, new(Trail), seconds, func(s int) string { return numbered(100 + s/3 + 50*(s%2)) }),
+			"!went back: from segments 150 to 154, to 100 to 104")
+	}
+}
+
+func TestALongNameDoesNotHideWhatIsSaid(t *testing.T) {
+	long := "/" + strings.Repeat("x", 10_000) + ".m3u8"
+	finds(t, Judge([]Look{{Tracks: []Track{{URI: long, Err: "answered 404"}}}}, Limits{}), "!x.m3u8: answered 404")
+	for _, f := range Judge([]Look{{Tracks: []Track{{URI: long, Err: "answered 404"}}}}, Limits{}) {
+		if len(f.What) > 2*maxName {
+			t.Errorf("%d bytes: %s", len(f.What), f.What)
+		}
+	}
+}
+
 func TestEachTrackIsWatchedFromItsFirstLookOn(t *testing.T) {
 	var r Trail
 	at := func(second int) time.Time { return began.Add(time.Duration(second) * time.Second) }

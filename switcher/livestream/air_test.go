@@ -53,12 +53,12 @@ func TestAVariantThatIsDeadAtOneUpstreamOnAirIsComparedAtAnother(t *testing.T) {
 	p := from(2, e.now)
 	e.ladder(p)
 	e.status["blue1:80/b.m3u8"] = 503
-	e.files["green1:80/other.m3u8"] = e.playlist("green1:80", "")
 	e.names["green1:80"] = "other"
 	g := &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e}
 	switchertest.Says(t, g.Check(t.Context(), p), switcher.Refuse, "green1:80", "(and 1 more)")
 	e.status["blue2:80/b.m3u8"] = 503 // what can be compared still is
-	switchertest.Says(t, g.Check(t.Context(), p), switcher.Refuse, "/a.m3u8")
+	p.ID = "two"
+	switchertest.Says(t, g.Check(t.Context(), p), switcher.Refuse, "/main.m3u8 at green1:80: /a.m3u8: segment")
 }
 
 func TestAColorOnAirThatIsBrokenIsWaitedForAndLeftAllTheSame(t *testing.T) {
