@@ -3,6 +3,7 @@
 package livestream
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -152,12 +153,12 @@ func (g *Gate) look(ctx context.Context, p switcher.GateInput, streams []*stream
 // judge says whether all streams are well, and have been watched for long enough.
 func (g *Gate) judge(p switcher.GateInput, streams []*stream) switcher.Verdict {
 	var wrong, odd, waits, alone tally
-	final := false
+	final := ""
 	for _, s := range streams {
 		for _, w := range s.watched {
 			wrong.join(w.wrong)
 			odd.join(w.odd)
-			final = final || w.final
+			final = cmp.Or(final, w.final)
 		}
 		switch why, settled := s.air.silence(p, s.longest()); {
 		case why != "" && settled:
@@ -173,7 +174,8 @@ func (g *Gate) judge(p switcher.GateInput, streams []*stream) switcher.Verdict {
 		remarks = "; but " + alone.String()
 	}
 	switch {
-	case final:
+	case final != "":
+		wrong.first = final
 		return switcher.Verdict{Decision: switcher.Refuse, Reason: wrong.String()}
 	case wrong.n > 0:
 		return switcher.Verdict{Reason: wrong.String()}

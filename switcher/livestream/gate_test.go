@@ -59,6 +59,13 @@ func TestOtherNamesUnderTheSameNumbersAreRefusedAtOnce(t *testing.T) {
 	switchertest.Says(t, v, switcher.Pass, "; but /main.m3u8 at green2:80")
 }
 
+func TestWhatNoWaitingMakesGoodIsSaidFirst(t *testing.T) {
+	e := newEncoders()
+	e.names["green2:80"], e.dead["green1:80"] = "other", true
+	g := &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e}
+	switchertest.Says(t, g.Check(t.Context(), input("one", e.now)), switcher.Refuse, "/main.m3u8 at green2:80: /main.m3u8: segment 99994", "(and 1 more)")
+}
+
 func TestAColorOnAirWithoutAStreamIsNoObstacle(t *testing.T) {
 	e := newEncoders()
 	e.dead["blue1:80"] = true

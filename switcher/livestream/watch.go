@@ -25,7 +25,7 @@ type watch struct {
 	target     time.Duration
 	tracks     int
 	wrong, odd tally
-	final      bool // waiting is no use
+	final      string // of what is wrong, the first that no waiting makes good
 }
 
 // note judges a look, beside one at the color on air if there is one.
@@ -36,7 +36,7 @@ func (w *watch) note(path string, look, onAir *hls.Look, limits hls.Limits) {
 		list = append(list, hls.Compare(look, onAir, limits)...)
 	}
 	w.target, w.tracks = look.Target(), len(look.Tracks)
-	w.wrong, w.odd, w.final = tally{}, tally{}, false
+	w.wrong, w.odd, w.final = tally{}, tally{}, ""
 	for _, f := range list {
 		text := fmt.Sprintf("%s at %s: %s", path, w.address, line(f.What))
 		if !f.Fail {
@@ -44,7 +44,9 @@ func (w *watch) note(path string, look, onAir *hls.Look, limits hls.Limits) {
 			continue
 		}
 		w.wrong.add(text)
-		w.final = w.final || f.Final
+		if f.Final && w.final == "" {
+			w.final = text
+		}
 	}
 }
 
