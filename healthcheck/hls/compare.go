@@ -3,6 +3,7 @@ package hls
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Compare says what would trouble the players of one stream if they went on
@@ -55,8 +56,8 @@ func compareTracks(next, now *Track, limits Limits) (found []Finding) {
 		most = 2 * max(next.Target, now.Target)
 	}
 	if a, b := next.End(), now.End(); !a.IsZero() && !b.IsZero() {
-		if a.Sub(b).Abs() > most {
-			found = append(found, Finding{Fail: true, What: fmt.Sprintf("ends more than %s apart from the active one by their program dates", most)})
+		if apart := a.Sub(b).Abs(); apart > most {
+			found = append(found, Finding{Fail: true, What: fmt.Sprintf("ends %s apart from the active one by their program dates, at most %s is well", apart.Round(100*time.Millisecond), most)})
 		}
 	}
 	return found

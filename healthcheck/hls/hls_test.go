@@ -270,7 +270,7 @@ func TestTheColorsAreCompared(t *testing.T) {
 		{"another target duration", 100, began, func(s site) {
 			s["/live/v/720.m3u8"] = strings.ReplaceAll(s["/live/v/720.m3u8"], "DURATION:2\n", "DURATION:4\n")
 		}, Limits{}, []string{"?has a target duration of 4s, and had 2s"}},
-		{"far apart", 100, began.Add(-10 * time.Second), nil, Limits{}, []string{"!ends more than 4s apart", "!ends more than 4s apart", "!ends more than 4s apart"}},
+		{"far apart", 100, began.Add(-10 * time.Second), nil, Limits{}, []string{"!ends 10s apart", "!ends 10s apart", "!ends 10s apart"}},
 		{"as far apart as is allowed", 100, began.Add(-10 * time.Second), nil, Limits{Skew: 11 * time.Second}, nil},
 		{"dead", 100, began, func(s site) { s["/live/main.m3u8"] = "gone" }, Limits{}, nil},
 	} {

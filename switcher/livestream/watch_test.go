@@ -198,6 +198,7 @@ func TestAReasonStaysTheSameWhileNothingChanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEncoders()
+			e.window = 20
 			g := &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e}
 			untilTold(t, g, e, "one", 3*time.Second)
 			spoil(e)
