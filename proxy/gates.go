@@ -137,8 +137,9 @@ type PostgresVersion struct {
 	// Default: that of a password file, or none.
 	Password string `json:"password,omitempty"`
 
-	// A query that returns one row of one column, the version.
-	// Default: SELECT max(version) FROM schema_migrations.
+	// A query that returns one row of one column, the version, or the text
+	// "dirty 14" while the migration to it is not done. Default: the highest version
+	// in schema_migrations, if there is no row whose column dirty is true.
 	Query string `json:"query,omitempty"`
 }
 
@@ -154,7 +155,9 @@ type HTTPVersion struct {
 // 32) for three target durations before each step: all playlists answer and move
 // on, the window, the durations, the first and last segment, the end. It compares
 // them with those of the color on air: players that go on with the target must
-// find the same ladder, and the same segments under the same numbers.
+// find the same ladder, and the same segments under the same numbers. If none of
+// the first 8 healthy upstreams of that color has a stream (404), or none shows it
+// whole for three target durations, it is compared with nothing.
 // gate_timeout must be longer than three target durations.
 type LiveGate struct {
 	// The name in status, plan and errors. Default: live.

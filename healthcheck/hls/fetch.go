@@ -40,7 +40,7 @@ func (l *Looker) Look(ctx context.Context, address string, now time.Time, sample
 	at.Scheme, at.Host = "upstream", "upstream" // so that another server is told from this one
 	tracks, targets, err := l.begin(ctx, address, at)
 	if err != nil {
-		look.Err = fmt.Sprintf("%s: %s", at.Path, err)
+		look.Err, look.Missing = fmt.Sprintf("%s: %s", at.Path, err), errors.Is(err, errMissing)
 		return look
 	}
 	for i := range tracks {
@@ -92,11 +92,15 @@ func (l *Looker) follow(ctx context.Context, address string, base *url.URL, targ
 	return err
 }
 
+var errMissing = errors.New("answered 404")
+
 func (l *Looker) playlist(ctx context.Context, address, target string) (m3u8.Playlist, []byte, error) {
 	a, err := l.Upstreams.Get(ctx, address, target, nil, maxPlaylist)
 	switch {
 	case err != nil:
 		return nil, nil, errors.New(ask.Line(err.Error()))
+	case a.Status == http.StatusNotFound:
+		return nil, nil, errMissing
 	case a.Status != http.StatusOK:
 		return nil, nil, fmt.Errorf("answered %d", a.Status)
 	case a.Cut:

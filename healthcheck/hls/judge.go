@@ -3,6 +3,7 @@ package hls
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -37,26 +38,41 @@ const DefaultLag = 30 * time.Second
 // §6.2.2: three target durations).
 const leastWindow = 3
 
+// maxName is how much of a URI is in a finding, in bytes.
+const maxName = 80
+
 // Watch is how long a stream is watched before it can be judged: three target
 // durations.
-func Watch(l *Look) time.Duration { return 3 * l.Target() }
+func Watch(l *Look) time.Duration { return watch(l.Target()) }
 
 // Judge says what is wrong with a stream at one upstream, by looks at it, the
-// oldest first. Freshness can only be judged of what was watched: in 1.5 target
-// durations a playlist must have moved on, or it is worth a word; in 3 it must.
-func Judge(looks []Look, limits Limits) (found []Finding) {
+// oldest first.
+func Judge(looks []Look, limits Limits) []Finding {
 	if len(looks) == 0 {
 		return []Finding{{Fail: true, What: "has not been looked at"}}
 	}
-	last := &looks[len(looks)-1]
+	var r Trail
+	for i := range looks {
+		r.Add(&looks[i])
+	}
+	return r.Judge(&looks[len(looks)-1], limits)
+}
+
+// Judge says what is wrong with a stream, by the latest look at it and by how it
+// moved on before. Freshness can only be judged of what was watched: a playlist
+// that has not moved on for 1.5 target durations fails until it does, and one that
+// had not for 3 until it has been well for 3. Less is worth a word.
+func (r *Trail) Judge(last *Look, limits Limits) (found []Finding) {
 	if last.Err != "" {
 		return []Finding{{Fail: true, What: last.Err}}
 	}
 	for i := range last.Tracks {
 		t := &last.Tracks[i]
-		say := func(f Finding) {
-			f.What = t.URI + ": " + f.What
-			found = append(found, f)
+		say := func(list ...Finding) {
+			for _, f := range list {
+				f.What = short(t.URI) + ": " + f.What
+				found = append(found, f)
+			}
 		}
 		switch {
 		case t.Err != "":
@@ -66,17 +82,22 @@ func Judge(looks []Look, limits Limits) (found []Finding) {
 			say(Finding{What: "is on another server, which is not looked at"})
 			continue
 		}
-		for _, f := range append(shape(t), t.Samples...) {
-			say(f)
-		}
-		for _, f := range lag(t, last.At, limits) {
-			say(f)
-		}
-		for _, f := range fresh(t.URI, looks) {
-			say(f)
+		say(shape(t)...)
+		say(t.Samples...)
+		say(lag(t, last.At, limits)...)
+		if c := r.courses[name(t)]; c != nil && !t.Ended { // of what has ended, shape says so
+			say(c.fresh()...)
 		}
 	}
 	return found
+}
+
+// short keeps a URI from filling what is said of it.
+func short(uri string) string {
+	if len(uri) <= maxName {
+		return uri
+	}
+	return "…" + strings.ToValidUTF8(uri[len(uri)-maxName:], "")
 }
 
 // shape judges a playlist by itself.
@@ -90,7 +111,7 @@ func shape(t *Track) (found []Finding) {
 	for _, s := range t.Segments {
 		// Rounded to the nearest second (RFC 8216 §4.3.3.1).
 		if math.Round(s.Duration.Seconds()) > t.Target.Seconds() {
-			found = append(found, Finding{Fail: true, What: fmt.Sprintf("segment %s lasts %s, longer than the target duration of %s", s.URI, s.Duration, t.Target)})
+			found = append(found, Finding{Fail: true, What: fmt.Sprintf("segment %s lasts %s, longer than the target duration of %s", short(s.URI), s.Duration, t.Target)})
 			break
 		}
 	}
@@ -106,44 +127,12 @@ func lag(t *Track, now time.Time, limits Limits) []Finding {
 	if most == 0 {
 		most = DefaultLag
 	}
-	switch behind := now.Sub(end).Round(100 * time.Millisecond); {
+	// How much more changes from look to look.
+	switch behind := now.Sub(end); {
 	case behind > most:
-		return []Finding{{Fail: true, What: fmt.Sprintf("ends %s ago by its program date, at most %s is well", behind, most)}}
+		return []Finding{{Fail: true, What: fmt.Sprintf("ends more than %s ago by its program date", most)}}
 	case behind < -t.Target:
-		return []Finding{{What: fmt.Sprintf("ends %s from now by its program date: do the clocks agree?", -behind)}}
-	}
-	return nil
-}
-
-// fresh judges how a track moved on from look to look.
-func fresh(uri string, looks []Look) (found []Finding) {
-	var before *Track
-	var moved time.Time // when it was first seen as it is
-	var longest, target time.Duration
-	for i := range looks {
-		t := looks[i].track(uri)
-		if t == nil || t.Err != "" {
-			continue
-		}
-		target = t.Target
-		if before == nil {
-			before, moved = t, looks[i].At
-			continue
-		}
-		if t.Sequence < before.Sequence || t.Edge() < before.Edge() {
-			return []Finding{{Fail: true, What: fmt.Sprintf("went back: from segments %d to %d, to %d to %d", before.Sequence, before.Edge(), t.Sequence, t.Edge())}}
-		}
-		longest = max(longest, looks[i].At.Sub(moved))
-		if t.Edge() > before.Edge() {
-			moved = looks[i].At
-		}
-		before = t
-	}
-	switch {
-	case longest > 3*target:
-		return []Finding{{Fail: true, What: fmt.Sprintf("has had no new segment for %s, with a target duration of %s", longest.Round(100*time.Millisecond), target)}}
-	case longest > 3*target/2:
-		return []Finding{{What: fmt.Sprintf("had no new segment for %s, with a target duration of %s", longest.Round(100*time.Millisecond), target)}}
+		return []Finding{{What: fmt.Sprintf("ends more than %s from now by its program date: do the clocks agree?", t.Target)}}
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ type Look struct {
 	At time.Time
 	// Err says why nothing could be seen; empty otherwise.
 	Err string
+	// Missing says that the upstream answered that it has no such stream (404).
+	Missing bool
 	// Tracks are the variants and the renditions that have a playlist of their
 	// own, in the order of the multivariant playlist. A stream that begins with
 	// a media playlist has one.

@@ -3,6 +3,7 @@
 package livestream
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -23,14 +24,24 @@ const (
 	lookFor      = 4 * time.Second // at one stream of one upstream
 	leastEvery   = 250 * time.Millisecond
 	mostEvery    = 2 * time.Second
+
+	// unasked is how long a gate can go without being asked before what it has
+	// watched is worth nothing: more than a round of gates takes, at most.
+	unasked = 15 * time.Second
 )
 
 // Gate watches each stream at each healthy upstream of the target for three of
 // its target durations before a step, and compares it with the same stream at an
-// upstream of the other color. What may yet become well is waited for, until the
-// gate timeout, which must be longer than that; streams that players cannot go on
-// with from those on air are refused. A color on air that has no stream is nothing
-// to compare with. A plan looks once. It must not be copied after first use.
+// upstream of the other color. A playlist is watched from the first look on since
+// which all could read it; while nobody asks the gate, nothing is. What may yet
+// become well is waited for, until the gate timeout, which must be longer than
+// that; streams that players cannot go on with from those on air are refused.
+//
+// A color on air whose healthy upstreams all say that they have no such stream is
+// nothing to compare with. Neither is one of which none has shown it whole for
+// three target durations: its players have nothing to go on with either, and a
+// cutover away from it must be possible. The reason says so. A plan looks once. A
+// Gate must not be copied after first use.
 type Gate struct {
 	// Called is the gate's name. Default: live.
 	Called string
@@ -42,17 +53,11 @@ type Gate struct {
 	Upstreams hls.Upstreams
 
 	watching sync.Mutex // held by the round that looks
-	move     string     // that watched is of
-	watched  []*watch   // what is seen; by path and upstream
+	move     string     // that streams are of
+	asked    time.Time  // the gate, most recently
+	streams  []*stream  // what is seen; by path
 	last     switcher.Verdict
 	at       time.Time // of last
-}
-
-// watch is one stream at one upstream.
-type watch struct {
-	path, address string
-	onAir         bool // it is of the color that loses traffic
-	looks         []hls.Look
 }
 
 // Name implements switcher.Gate.
@@ -69,194 +74,164 @@ func (g *Gate) Check(ctx context.Context, p switcher.GateInput) switcher.Verdict
 		return switcher.Verdict{Reason: fmt.Sprintf("%s has no healthy upstream to watch", p.To)}
 	}
 	if p.Planned() {
-		return g.plan(ctx, p)
+		streams := g.wanted(p, nil)
+		g.look(ctx, p, streams, true)
+		return g.judge(p, streams)
 	}
 	if !g.watching.TryLock() {
 		return switcher.Verdict{Reason: "the streams are still being looked at"}
 	}
 	defer g.watching.Unlock()
-	if move := fmt.Sprint(p.ID, " ", p.Step); g.move != move {
-		g.move, g.watched, g.at = move, nil, time.Time{}
+	if move := fmt.Sprint(p.ID, " ", p.Step); g.move != move || p.Now.Sub(g.asked) > unasked {
+		g.move, g.streams, g.at = move, nil, time.Time{}
 	}
+	g.asked = p.Now
 	if !g.at.IsZero() && p.Now.Sub(g.at) < g.every() {
 		return g.last
 	}
-	g.watched = g.wanted(p, g.watched)
-	g.look(ctx, g.watched, p.Now, false)
-	v := g.judge(p)
+	g.streams = g.wanted(p, g.streams)
+	g.look(ctx, p, g.streams, false)
+	v := g.judge(p, g.streams)
 	if v.Decision == switcher.Pass { // now it is worth to fetch segments
-		g.look(ctx, g.watched, p.Now, true)
-		v = g.judge(p)
+		g.look(ctx, p, g.streams, true)
+		v = g.judge(p, g.streams)
+	}
+	if v.Decision == switcher.Refuse {
+		g.streams = nil
 	}
 	g.last, g.at = v, p.Now
 	return v
 }
 
-// plan judges what one look can.
-func (g *Gate) plan(ctx context.Context, p switcher.GateInput) switcher.Verdict {
-	watched := g.wanted(p, nil)
-	g.look(ctx, watched, p.Now, true)
-	found, odd, final := g.findings(watched)
-	if len(found) > 0 {
-		return closed(found, final)
-	}
-	return switcher.Verdict{Decision: switcher.Pass, Reason: fmt.Sprintf(
-		"%s looks well; a cutover watches for %s before each step%s", g.count(watched), longest(watched), remarks(odd))}
-}
-
-// judge says whether all that is watched is well, and has been watched for long
-// enough.
-func (g *Gate) judge(p switcher.GateInput) switcher.Verdict {
-	found, odd, final := g.findings(g.watched)
-	if len(found) > 0 {
-		return closed(found, final)
-	}
-	for _, w := range g.watched {
-		if w.onAir {
-			continue
+// wanted are the streams of now: what is known of before, and what is new.
+func (g *Gate) wanted(p switcher.GateInput, before []*stream) (list []*stream) {
+	next := p.Healthy(p.To)
+	for i, path := range g.Paths {
+		s := &stream{path: path}
+		var known []*watch
+		if before != nil {
+			s.air, known = before[i].air, before[i].watched
 		}
-		first, latest := w.looks[0].At, &w.looks[len(w.looks)-1]
-		if until := first.Add(hls.Watch(latest)); p.Now.Before(until) {
-			return switcher.Verdict{Reason: fmt.Sprintf("%s at %s is watched for %s, until %s (gate_timeout must be longer than that)",
-				w.path, w.address, hls.Watch(latest), until.Format(time.TimeOnly))}
-		}
-	}
-	return switcher.Verdict{Decision: switcher.Pass, Reason: fmt.Sprintf("%s fresh for %s%s", g.count(g.watched), longest(g.watched), remarks(odd))}
-}
-
-// findings are what is wrong, what is only odd, and whether waiting is no use.
-func (g *Gate) findings(watched []*watch) (wrong, odd []string, final bool) {
-	for _, w := range watched {
-		if w.onAir {
-			continue
-		}
-		latest := &w.looks[len(w.looks)-1]
-		list := hls.Judge(w.looks, g.Limits)
-		if air := onAir(watched, w.path); air != nil {
-			list = append(list, hls.Compare(latest, air, g.Limits)...)
-		}
-		for _, f := range list {
-			text := fmt.Sprintf("%s at %s: %s", w.path, w.address, f.What)
-			if !f.Fail {
-				odd = append(odd, text)
-				continue
+		for _, u := range next[:min(len(next), maxUpstreams)] {
+			w := &watch{address: u.Address}
+			if j := slices.IndexFunc(known, func(o *watch) bool { return o.address == w.address }); j >= 0 {
+				w = known[j]
 			}
-			wrong, final = append(wrong, text), final || f.Final
+			s.watched = append(s.watched, w)
 		}
-	}
-	return wrong, odd, final
-}
-
-// closed is the verdict on what is wrong: the first of it, and how much more.
-func closed(wrong []string, final bool) switcher.Verdict {
-	v := switcher.Verdict{Reason: wrong[0] + more(len(wrong)-1)}
-	if final {
-		v.Decision = switcher.Refuse
-	}
-	return v
-}
-
-func more(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (and %d more)", n)
-}
-
-// remarks are what does not close the gate.
-func remarks(odd []string) string {
-	if len(odd) == 0 {
-		return ""
-	}
-	return "; but " + odd[0] + more(len(odd)-1)
-}
-
-// onAir is the latest look at a stream of the color that loses traffic; nil if
-// it has none.
-func onAir(watched []*watch, path string) *hls.Look {
-	for _, w := range watched {
-		if w.onAir && w.path == path {
-			if l := &w.looks[len(w.looks)-1]; l.Err == "" {
-				return l
-			}
-		}
-	}
-	return nil
-}
-
-// wanted are the watches of now: of those before, and new ones.
-func (g *Gate) wanted(p switcher.GateInput, before []*watch) (list []*watch) {
-	next, air := p.Healthy(p.To), p.Healthy(p.From)
-	next, air = next[:min(len(next), maxUpstreams)], air[:min(len(air), 1)]
-	for _, path := range g.Paths {
-		for i, u := range slices.Concat(next, air) {
-			w := &watch{path: path, address: u.Address, onAir: i >= len(next)}
-			if j := slices.IndexFunc(before, func(o *watch) bool {
-				return o.path == w.path && o.address == w.address && o.onAir == w.onAir
-			}); j >= 0 {
-				w = before[j]
-			}
-			list = append(list, w)
-		}
+		list = append(list, s)
 	}
 	return list
 }
 
-// look adds a look to each watch. It forgets those that are older than what is
-// judged, so that a stream that has stood still for once is fresh again one day.
-// With samples it repeats the latest look.
-func (g *Gate) look(ctx context.Context, watched []*watch, now time.Time, samples bool) {
+// look looks once at all streams, at the same time. With samples it fetches
+// segments, too.
+func (g *Gate) look(ctx context.Context, p switcher.GateInput, streams []*stream, samples bool) {
 	places := make(chan struct{}, atOnce)
 	var looking sync.WaitGroup
-	for _, w := range watched {
-		places <- struct{}{}
+	for _, s := range streams {
 		looking.Go(func() {
-			defer func() { <-places }()
-			ctx, cancel := context.WithTimeout(ctx, lookFor)
-			defer cancel()
-			l := hls.Looker{Path: w.path, Upstreams: g.Upstreams}
-			look := l.Look(ctx, w.address, now, samples && !w.onAir)
-			if n := len(w.looks); n > 0 && w.looks[n-1].At.Equal(now) {
-				w.looks = w.looks[:n-1]
-			}
-			w.looks = append(w.looks, look)
-			oldest := now.Add(-hls.Watch(&look) - 2*mostEvery)
-			for len(w.looks) > 1 && !w.looks[1].At.After(oldest) {
-				w.looks = slices.Delete(w.looks, 0, 1)
+			l := &hls.Looker{Path: s.path, Upstreams: g.Upstreams}
+			onAir := s.air.look(ctx, l, p)
+			var all sync.WaitGroup
+			defer all.Wait()
+			for _, w := range s.watched {
+				places <- struct{}{}
+				all.Go(func() {
+					defer func() { <-places }()
+					ctx, cancel := context.WithTimeout(ctx, lookFor)
+					defer cancel()
+					look := l.Look(ctx, w.address, p.Now, samples)
+					w.note(s.path, &look, onAir, g.Limits)
+				})
 			}
 		})
 	}
 	looking.Wait()
 }
 
+// judge says whether all streams are well, and have been watched for long enough.
+func (g *Gate) judge(p switcher.GateInput, streams []*stream) switcher.Verdict {
+	var wrong, odd, waits, alone tally
+	final := ""
+	for _, s := range streams {
+		for _, w := range s.watched {
+			wrong.join(w.wrong)
+			odd.join(w.odd)
+			final = cmp.Or(final, w.final)
+		}
+		switch why, settled := s.air.silence(p, s.longest()); {
+		case why != "" && settled:
+			alone.add(fmt.Sprintf("%s is compared with nothing, as %s", s.path, why))
+		case why != "":
+			waits.add(fmt.Sprintf("%s cannot be compared: %s", s.path, why))
+		}
+	}
+	wrong.join(waits)
+	alone.join(odd)
+	remarks := ""
+	if alone.n > 0 {
+		remarks = "; but " + alone.String()
+	}
+	switch {
+	case final != "":
+		wrong.first = final
+		return switcher.Verdict{Decision: switcher.Refuse, Reason: wrong.String()}
+	case wrong.n > 0:
+		return switcher.Verdict{Reason: wrong.String()}
+	case p.Planned():
+		return switcher.Verdict{Decision: switcher.Pass, Reason: fmt.Sprintf(
+			"%s looks well; a cutover watches for %s before each step%s", g.count(streams), longest(streams), remarks)}
+	}
+	if reason := watching(streams); reason != "" {
+		return switcher.Verdict{Reason: reason}
+	}
+	return switcher.Verdict{Decision: switcher.Pass, Reason: fmt.Sprintf("%s fresh for %s%s", g.count(streams), longest(streams), remarks)}
+}
+
+// watching names a stream that has not been watched for long enough yet.
+func watching(streams []*stream) string {
+	for _, s := range streams {
+		for _, w := range s.watched {
+			if since, least, yet := w.trail.Watching(); yet {
+				return fmt.Sprintf("%s at %s is watched for %s, since %s (gate_timeout must be longer than that)",
+					s.path, w.address, least, since.Format(time.TimeOnly))
+			}
+		}
+	}
+	return ""
+}
+
 // every is the time between two looks: a quarter of the shortest target duration.
 func (g *Gate) every() time.Duration {
 	every := mostEvery
-	for _, w := range g.watched {
-		if t := w.looks[len(w.looks)-1].Target(); t > 0 {
-			every = min(every, t/4)
+	for _, s := range g.streams {
+		for _, w := range s.watched {
+			if w.target > 0 {
+				every = min(every, w.target/4)
+			}
 		}
 	}
 	return max(every, leastEvery)
 }
 
-func longest(watched []*watch) (d time.Duration) {
-	for _, w := range watched {
-		d = max(d, hls.Watch(&w.looks[len(w.looks)-1]))
+func longest(streams []*stream) (d time.Duration) {
+	for _, s := range streams {
+		d = max(d, s.longest())
 	}
 	return d
 }
 
 // count says how much is watched.
-func (g *Gate) count(watched []*watch) string {
+func (g *Gate) count(streams []*stream) string {
 	upstreams, tracks := 0, 0
-	for _, w := range watched {
-		if !w.onAir {
-			upstreams++
-			tracks += len(w.looks[len(w.looks)-1].Tracks)
+	for _, s := range streams {
+		upstreams = len(s.watched)
+		for _, w := range s.watched {
+			tracks += w.tracks
 		}
 	}
-	return fmt.Sprintf("%s at %d upstreams, %d playlists,", strings.Join(g.Paths, ", "), upstreams/max(len(g.Paths), 1), tracks)
+	return fmt.Sprintf("%s at %d upstreams, %d playlists,", line(strings.Join(g.Paths, ", ")), upstreams, tracks)
 }
 
 var _ switcher.Gate = (*Gate)(nil)

@@ -1,16 +1,10 @@
 package livestream
 
 import (
-	"context"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/greenroom-proxy/greenroom/healthcheck/hls"
 	"github.com/greenroom-proxy/greenroom/internal/ask"
@@ -19,79 +13,11 @@ import (
 	"github.com/greenroom-proxy/greenroom/switcher/switchertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var began = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-
-// encoders are upstreams whose streams move on with a clock of the test.
-type encoders struct {
-	mu    sync.Mutex
-	now   time.Time                // guarded by mu
-	lag   map[string]time.Duration // of an address; guarded by mu
-	names map[string]string        // of an address's segments; guarded by mu
-	dead  map[string]bool          // guarded by mu
-	asked int                      // playlists; guarded by mu
-}
-
-func newEncoders() *encoders {
-	return &encoders{now: began, lag: map[string]time.Duration{}, names: map[string]string{}, dead: map[string]bool{}}
-}
-
-func (e *encoders) Get(_ context.Context, address, target string, _ http.Header, _ int64) (ask.Answer, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.dead[address] {
-		return ask.Answer{Status: 503}, nil
-	}
-	if strings.HasSuffix(target, ".ts") {
-		return ask.Answer{Status: 206, Body: []byte(strings.Repeat("G"+strings.Repeat("x", 187), 5))}, nil
-	}
-	e.asked++
-	// Of 2 s, 6 in the window: number 0 began at the epoch of the test.
-	edge := int(e.now.Add(-e.lag[address]).Sub(began)/(2*time.Second)) + 100
-	var b strings.Builder
-	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:%d\n", edge-6)
-	for i := edge - 6; i < edge; i++ {
-		fmt.Fprintf(&b, "#EXTINF:2,\n%s%d.ts\n", e.names[address], i)
-	}
-	return ask.Answer{Status: 200, Body: []byte(b.String())}, nil
-}
-
-func (e *encoders) set(f func()) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	f()
-}
-
-func input(id string, now time.Time) switcher.GateInput {
-	p := switcher.GateInput{Service: "app", ID: id, From: switcher.Blue, To: switcher.Green, Step: 1, Now: now}
-	for _, a := range []string{"green1:80", "green2:80"} {
-		p.Upstreams.Green = append(p.Upstreams.Green, switcher.UpstreamState{Upstream: switcher.Upstream{Address: a}, Healthy: true})
-	}
-	p.Upstreams.Blue = []switcher.UpstreamState{{Upstream: switcher.Upstream{Address: "blue1:80"}, Healthy: true}}
-	return p
-}
-
-// untilTold asks the gate each 200 ms of the test's clock, as the Switcher does, until
-// it no longer waits or the time is up.
-func untilTold(t *testing.T, g *Gate, e *encoders, id string, most time.Duration) (switcher.Verdict, time.Duration) {
-	t.Helper()
-	from := e.now
-	for {
-		v := g.Check(t.Context(), input(id, e.now))
-		took := e.now.Sub(from)
-		if v.Decision != switcher.Wait || took >= most {
-			return v, took
-		}
-		e.set(func() { e.now = e.now.Add(200 * time.Millisecond) })
-	}
-}
-
 func TestAStreamIsWatchedForThreeTargetDurationsBeforeEachStep(t *testing.T) {
 	e := newEncoders()
 	g := &Gate{Paths: []string{"/live/main.m3u8"}, Upstreams: e}
 	first := g.Check(t.Context(), input("one", e.now))
-	switchertest.Says(t, first, switcher.Wait, "/live/main.m3u8 at green1:80 is watched for 6s, until 12:00:06")
+	switchertest.Says(t, first, switcher.Wait, "/live/main.m3u8 at green1:80 is watched for 6s, since 12:00:00")
 	v, took := untilTold(t, g, e, "one", time.Minute)
 	switchertest.Says(t, v, switcher.Pass, "/live/main.m3u8 at 2 upstreams, 2 playlists, fresh for 6s")
 	if took < 6*time.Second || took > 7*time.Second {
@@ -126,11 +52,18 @@ func TestOtherNamesUnderTheSameNumbersAreRefusedAtOnce(t *testing.T) {
 	e := newEncoders()
 	e.names["green2:80"] = "other"
 	g := &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e}
-	switchertest.Says(t, g.Check(t.Context(), input("one", e.now)), switcher.Refuse, "/main.m3u8 at green2:80: /main.m3u8: segment 94 is /other94.ts, and /94.ts in the active one")
+	switchertest.Says(t, g.Check(t.Context(), input("one", e.now)), switcher.Refuse, "/main.m3u8 at green2:80: /main.m3u8: segment 99994 is /other99994.ts, and /99994.ts in the active one")
 	switchertest.Says(t, g.Check(t.Context(), input("", e.now)), switcher.Refuse, "green2:80")
 	g = &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e, Limits: hls.Limits{Unaligned: true}}
 	v, _ := untilTold(t, g, e, "two", time.Minute)
 	switchertest.Says(t, v, switcher.Pass, "; but /main.m3u8 at green2:80")
+}
+
+func TestWhatNoWaitingMakesGoodIsSaidFirst(t *testing.T) {
+	e := newEncoders()
+	e.names["green2:80"], e.dead["green1:80"] = "other", true
+	g := &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e}
+	switchertest.Says(t, g.Check(t.Context(), input("one", e.now)), switcher.Refuse, "/main.m3u8 at green2:80: /main.m3u8: segment 99994", "(and 1 more)")
 }
 
 func TestAColorOnAirWithoutAStreamIsNoObstacle(t *testing.T) {

@@ -14,8 +14,13 @@ import (
 	"github.com/greenroom-proxy/greenroom/internal/ask"
 )
 
-// DefaultQuery is what golang-migrate and others like it keep.
-const DefaultQuery = "SELECT max(version) FROM schema_migrations"
+// DefaultQuery reads what golang-migrate and others like it keep. golang-migrate
+// writes a version with dirty set before it runs the migration: such a row comes
+// back as "dirty" and the version. Where there is no column of that name, to_jsonb
+// has none either.
+const DefaultQuery = `SELECT coalesce(
+	'dirty ' || max(version) FILTER (WHERE to_jsonb(m.*)->>'dirty' NOT IN ('false', '0')),
+	max(version)::text) FROM schema_migrations AS m`
 
 // Postgres reads the version by a query, in a transaction that cannot write, on
 // a connection of its own for each check.
@@ -26,7 +31,8 @@ type Postgres struct {
 	DSN ask.Secret
 	// Password of the user. Default: nil, that of DSN or of a password file.
 	Password ask.Secret
-	// Query returns one row of one column: the version. Default: DefaultQuery.
+	// Query returns one row of one column: the version, or "dirty" and the version
+	// while a migration to it is not done. Default: DefaultQuery.
 	Query string
 }
 
@@ -93,6 +99,10 @@ func (p *Postgres) Version(ctx context.Context) (int64, error) {
 	if err != nil {
 		said := ask.Without(strings.Join(strings.Fields(err.Error()), " "), config.Password)
 		return 0, errors.New(ask.Line(said))
+	}
+	if version, dirty := strings.CutPrefix(text, "dirty"); dirty {
+		return 0, fmt.Errorf("the migration to version %s is running or has failed: it is marked dirty; let it end, or mend the schema and take the mark away",
+			ask.Line(version))
 	}
 	return parseVersion(text)
 }

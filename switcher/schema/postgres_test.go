@@ -86,6 +86,35 @@ func TestTheVersionIsReadFromARealPostgreSQL(t *testing.T) {
 	})
 }
 
+func TestAMigrationThatIsNotDoneIsNoVersion(t *testing.T) {
+	p := startPostgres(t)
+	g := &Gate{Reader: &Postgres{DSN: says(p.DSN())}}
+	in := toGreen(upstreams("blue", "12..14"), upstreams("green", "14..15"))
+	for _, c := range []struct {
+		name, table string
+		want        switcher.Decision
+		says        []string
+	}{
+		{"clean", "(version bigint, dirty boolean NOT NULL); INSERT INTO schema_migrations VALUES (14, false)", switcher.Pass, nil},
+		{"dirty", "(version bigint, dirty boolean NOT NULL); INSERT INTO schema_migrations VALUES (14, true)", switcher.Wait,
+			[]string{"the migration to version 14 is running or has failed", "dirty"}},
+		{"one of several is dirty", "(version bigint, dirty boolean); INSERT INTO schema_migrations VALUES (15, false), (14, true), (13, NULL)", switcher.Wait,
+			[]string{"the migration to version 14 is running"}},
+		{"on the way to no version", "(version bigint, dirty boolean); INSERT INTO schema_migrations VALUES (-1, true)", switcher.Wait, []string{"version -1 is running"}},
+		{"a number as a mark", "(version bigint, dirty int); INSERT INTO schema_migrations VALUES (14, 1)", switcher.Wait, []string{"version 14 is running"}},
+		{"no mark as a number", "(version bigint, dirty int); INSERT INTO schema_migrations VALUES (14, 0)", switcher.Pass, nil},
+		{"a mark that is not known", "(version bigint, dirty boolean); INSERT INTO schema_migrations VALUES (14, NULL)", switcher.Pass, nil},
+		{"no such column", "(version bigint, name text); INSERT INTO schema_migrations VALUES (14, 'dirty')", switcher.Pass, nil},
+		{"versions in texts", "(version varchar, dirty boolean); INSERT INTO schema_migrations VALUES ('14', false)", switcher.Pass, nil},
+		{"no row", "(version bigint, dirty boolean)", switcher.Wait, []string{"returned NULL"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			run(t, p, "DROP TABLE IF EXISTS schema_migrations; CREATE TABLE schema_migrations "+c.table)
+			gets(t, g.Check(t.Context(), in), c.want, false, c.says...)
+		})
+	}
+}
+
 func TestAPasswordComesFromASecretOrAPasswordFileAndIsNeverShown(t *testing.T) {
 	p := startPostgres(t)
 	query := "SELECT 7"
