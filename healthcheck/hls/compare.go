@@ -47,7 +47,11 @@ func compareTracks(next, now *Track, limits Limits) (found []Finding) {
 	if next.Target != now.Target {
 		found = append(found, Finding{What: fmt.Sprintf("has a target duration of %s, and had %s", next.Target, now.Target)})
 	}
-	if f := aligned(next, now); f.What != "" {
+	f := apart(next, now)
+	if f.What == "" {
+		f = aligned(next, now, limits)
+	}
+	if f.What != "" {
 		f.Fail, f.Final = f.Fail && !limits.Unaligned, f.Final && !limits.Unaligned
 		found = append(found, f)
 	}
@@ -56,29 +60,92 @@ func compareTracks(next, now *Track, limits Limits) (found []Finding) {
 		most = 2 * max(next.Target, now.Target)
 	}
 	if a, b := next.End(), now.End(); !a.IsZero() && !b.IsZero() {
-		if apart := a.Sub(b).Abs(); apart > most {
-			found = append(found, Finding{Fail: true, What: fmt.Sprintf("ends %s apart from the active one by their program dates, at most %s is well", apart.Round(100*time.Millisecond), most)})
+		if by := a.Sub(b).Abs(); by > most {
+			found = append(found, Finding{Fail: true, What: fmt.Sprintf("ends %s apart from the active one by their program dates, at most %s is well", rounded(by), most)})
 		}
 	}
 	return found
 }
 
-// aligned compares the segments that both have under the same number.
-func aligned(next, now *Track) Finding {
-	if len(next.Segments) == 0 || len(now.Segments) == 0 {
-		return Finding{}
-	}
-	first := max(next.Sequence, now.Sequence)
-	for n := first; int64(n) <= min(next.Edge(), now.Edge()); n++ {
-		a, b := next.Segments[n-next.Sequence].URI, now.Segments[n-now.Sequence].URI
-		if a != b {
-			return Finding{Fail: true, Final: true, What: fmt.Sprintf(
-				"segment %d is %s, and %s in the active one: players would fail for good; align the packagers, keep sessions on their color, or splice", n, a, b)}
+// aligned compares the segments that both have under the same number. Two encoders
+// of one source cut it a little differently, and their clocks are not quite the
+// same: up to half a segment is theirs.
+func aligned(next, now *Track, limits Limits) Finding {
+	dated := max(mean(next, now)/2, limits.Skew)
+	lasting := max(next.Target, now.Target) / 2
+	for n := max(next.Sequence, now.Sequence); int64(n) <= min(next.Edge(), now.Edge()); n++ {
+		a, b := &next.Segments[n-next.Sequence], &now.Segments[n-now.Sequence]
+		var other string
+		switch {
+		case a.URI != b.URI:
+			other = fmt.Sprintf("is %s, and %s in the active one: players would fail for good; align the packagers, keep sessions on their color, or splice", a.URI, b.URI)
+		case a.limit > 0 && b.limit > 0 && (a.offset != b.offset || a.limit != b.limit):
+			other = fmt.Sprintf("is %d bytes from %d on of %s, and %d from %d on in the active one: players would get pieces of others; give segments files of their own, keep sessions on their color, or splice",
+				a.limit, a.offset, a.URI, b.limit, b.offset)
+		case !a.Date.IsZero() && !b.Date.IsZero() && a.Date.Sub(b.Date).Abs() > dated:
+			other = fmt.Sprintf("begins %s %s that of the active one by their program dates, at most %s is well: viewers would miss a part, or see it twice; "+
+				"let both packagers number by the same clock, or, where only the dates are wrong, raise max_skew", rounded(a.Date.Sub(b.Date).Abs()), side(a.Date.After(b.Date)), rounded(dated))
+		case (a.Duration - b.Duration).Abs() > lasting:
+			other = fmt.Sprintf("lasts %s, and %s in the active one: viewers would miss a part, or see it twice; let both packagers cut at the same frames, keep sessions on their color, or splice",
+				rounded(a.Duration), rounded(b.Duration))
+		default:
+			continue
 		}
-	}
-	if next.Edge() < int64(now.Sequence) || now.Edge() < int64(next.Sequence) {
-		return Finding{What: fmt.Sprintf("has segments %d to %d, and the active one %d to %d: players would freeze for a few seconds",
-			next.Sequence, next.Edge(), now.Sequence, now.Edge())}
+		return Finding{Fail: true, Final: true, What: fmt.Sprintf("segment %d %s", n, other)}
 	}
 	return Finding{}
 }
+
+// apart judges tracks that have no number in common, which two looks explain if they
+// are of different moments, and windows short. One that is ahead is what
+// players see whose network was gone for a while, and so does one that goes on
+// where the active one stands still. One that is behind takes numbers back, which
+// no playlist may (RFC 8216 §6.2.2).
+func apart(next, now *Track) Finding {
+	if len(next.Segments) == 0 || len(now.Segments) == 0 || next.Edge() >= int64(now.Sequence) && now.Edge() >= int64(next.Sequence) {
+		return Finding{}
+	}
+	have := fmt.Sprintf("has segments %d to %d, and the active one %d to %d: ", next.Sequence, next.Edge(), now.Sequence, now.Edge())
+	behind := now.Edge() - next.Edge()
+	switch {
+	case behind < 0:
+		return Finding{What: have + "players would freeze for a few seconds and skip what lies between, and a way back would stop them; let both packagers number by the same clock"}
+	case behind <= max(int64(len(now.Segments)), leastWindow+explained):
+		return Finding{What: have + "players would freeze until it has come that far"}
+	}
+	return Finding{Fail: true, Final: !late(next, now, behind), What: have +
+		"players stop, or freeze for good, when numbers go back; let both packagers number by the same clock, keep sessions on their color, or splice"}
+}
+
+// explained is by how many segments two looks can differ that are not of the same
+// moment.
+const explained = 2
+
+// manySegments are more than a stream is ever late by.
+const manySegments = 1_000_000
+
+// late says whether a track that is some segments behind another is as much behind
+// it in time, or may be: then it is numbered alike, and can still come that far.
+func late(next, now *Track, segments int64) bool {
+	a, b := next.End(), now.End()
+	return a.IsZero() || b.IsZero() || b.Sub(a) > time.Duration(min(segments, manySegments))*mean(next, now)/2
+}
+
+// mean is how long a segment of two tracks is.
+func mean(a, b *Track) (d time.Duration) {
+	for _, t := range []*Track{a, b} {
+		for i := range t.Segments {
+			d += t.Segments[i].Duration
+		}
+	}
+	return d / time.Duration(max(len(a.Segments)+len(b.Segments), 1))
+}
+
+func side(after bool) string {
+	if after {
+		return "after"
+	}
+	return "before"
+}
+
+func rounded(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }

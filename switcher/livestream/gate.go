@@ -38,6 +38,9 @@ type Gate struct {
 	Paths []string
 	// Limits of what is well.
 	Limits hls.Limits
+	// Host that Upstreams send, of which URLs in playlists are the upstream's own.
+	// Default: the upstream's address.
+	Host string
 	// Upstreams are asked through it. Required.
 	Upstreams hls.Upstreams
 
@@ -214,7 +217,7 @@ func (g *Gate) look(ctx context.Context, watched []*watch, now time.Time, sample
 			defer func() { <-places }()
 			ctx, cancel := context.WithTimeout(ctx, lookFor)
 			defer cancel()
-			l := hls.Looker{Path: w.path, Upstreams: g.Upstreams}
+			l := hls.Looker{Path: w.path, Host: g.Host, Upstreams: g.Upstreams}
 			look := l.Look(ctx, w.address, now, samples && !w.onAir)
 			if n := len(w.looks); n > 0 && w.looks[n-1].At.Equal(now) {
 				w.looks = w.looks[:n-1]
