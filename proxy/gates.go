@@ -155,6 +155,8 @@ type HTTPVersion struct {
 // on, the window, the durations, the first and last segment, the end. It compares
 // them with those of the color on air: players that go on with the target must
 // find the same ladder, and the same segments under the same numbers.
+// URLs in playlists that have host are the upstreams' own; other servers are not
+// asked, and a stream that has playlists nowhere else does not pass.
 // gate_timeout must be longer than three target durations.
 type LiveGate struct {
 	// The name in status, plan and errors. Default: live.
@@ -168,7 +170,8 @@ type LiveGate struct {
 	MaxLag caddy.Duration `json:"max_lag,omitempty"`
 
 	// How far the ends of both colors may be apart by their program dates, 100ms
-	// to 1h. Default: two target durations.
+	// to 1h, and the same segment if that is longer than half of it. Default: two
+	// target durations, and half a segment.
 	MaxSkew caddy.Duration `json:"max_skew,omitempty"`
 
 	// Let the colors have other segments under the same numbers, and other

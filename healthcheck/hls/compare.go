@@ -8,7 +8,8 @@ import (
 
 // Compare says what would trouble the players of one stream if they went on
 // with another, as both are now: players keep the multivariant playlist that
-// they began with, and ask for the next number of the tracks it names.
+// they began with, and ask for the next number of the tracks it names. The two looks
+// need not be of one moment.
 func Compare(next, now *Look, limits Limits) (found []Finding) {
 	if next.Err != "" || now.Err != "" {
 		return nil // Judge says so of next; and a stream that is dead has no players
@@ -67,40 +68,51 @@ func compareTracks(next, now *Track, limits Limits) (found []Finding) {
 	return found
 }
 
-// aligned compares the segments that both have under the same number. Two encoders
-// of one source cut it a little differently, and their clocks are not quite the
-// same: up to half a segment is theirs.
+// aligned compares the segments that both have under the same number.
 func aligned(next, now *Track, limits Limits) Finding {
-	dated := max(mean(next, now)/2, limits.Skew)
-	lasting := max(next.Target, now.Target) / 2
+	dated, lasting := max(mean(next, now)/2, limits.Skew), max(next.Target, now.Target)/2
 	for n := max(next.Sequence, now.Sequence); int64(n) <= min(next.Edge(), now.Edge()); n++ {
-		a, b := &next.Segments[n-next.Sequence], &now.Segments[n-now.Sequence]
-		var other string
-		switch {
-		case a.URI != b.URI:
-			other = fmt.Sprintf("is %s, and %s in the active one: players would fail for good; align the packagers, keep sessions on their color, or splice", a.URI, b.URI)
-		case a.limit > 0 && b.limit > 0 && (a.offset != b.offset || a.limit != b.limit):
-			other = fmt.Sprintf("is %d bytes from %d on of %s, and %d from %d on in the active one: players would get pieces of others; give segments files of their own, keep sessions on their color, or splice",
-				a.limit, a.offset, a.URI, b.limit, b.offset)
-		case !a.Date.IsZero() && !b.Date.IsZero() && a.Date.Sub(b.Date).Abs() > dated:
-			other = fmt.Sprintf("begins %s %s that of the active one by their program dates, at most %s is well: viewers would miss a part, or see it twice; "+
-				"let both packagers number by the same clock, or, where only the dates are wrong, raise max_skew", rounded(a.Date.Sub(b.Date).Abs()), side(a.Date.After(b.Date)), rounded(dated))
-		case (a.Duration - b.Duration).Abs() > lasting:
-			other = fmt.Sprintf("lasts %s, and %s in the active one: viewers would miss a part, or see it twice; let both packagers cut at the same frames, keep sessions on their color, or splice",
-				rounded(a.Duration), rounded(b.Duration))
-		default:
-			continue
+		if other := differs(&next.Segments[n-next.Sequence], &now.Segments[n-now.Sequence], dated, lasting); other != "" {
+			return Finding{Fail: true, Final: true, What: fmt.Sprintf("segment %d %s", n, other)}
 		}
-		return Finding{Fail: true, Final: true, What: fmt.Sprintf("segment %d %s", n, other)}
 	}
 	return Finding{}
 }
 
+// differs says why a segment of the next color is another one than the active
+// color's. Two encoders of one source cut it a little differently, and their clocks
+// are not quite the same: that much dates and durations may be apart. As durations
+// are rounded, a date is the less exact the longer before it the last one was told.
+func differs(next, now *Segment, dated, lasting time.Duration) string {
+	dated += time.Duration(max(next.since-now.since, now.since-next.since)) * time.Millisecond
+	switch {
+	case next.URI != now.URI:
+		return fmt.Sprintf("is %s, and %s in the active one: players would fail for good; align the packagers, keep sessions on their color, or splice", next.URI, now.URI)
+	case next.limit > 0 && now.limit > 0 && (next.offset != now.offset || next.limit != now.limit):
+		return fmt.Sprintf("is %d bytes from %d on of %s, and %d from %d on in the active one: players would get pieces of others; "+
+			"give segments files of their own, keep sessions on their color, or splice", next.limit, next.offset, next.URI, now.limit, now.offset)
+	case (next.Duration - now.Duration).Abs() > lasting:
+		return fmt.Sprintf("lasts %s, and %s in the active one: viewers would miss a part, or see it twice; "+
+			"let both packagers cut at the same frames, keep sessions on their color, or splice", rounded(next.Duration), rounded(now.Duration))
+	case next.Date.IsZero() || now.Date.IsZero():
+		return ""
+	}
+	by, side := next.Date.Sub(now.Date), "after"
+	if by < 0 {
+		by, side = -by, "before"
+	}
+	if by <= dated {
+		return ""
+	}
+	return fmt.Sprintf("begins %s %s that of the active one by their program dates, at most %s is well: viewers would miss a part, or see it twice; "+
+		"let both packagers number by the same clock, or, where only the dates are wrong, raise max_skew", rounded(by), side, rounded(dated))
+}
+
 // apart judges tracks that have no number in common, which two looks explain if they
-// are of different moments, and windows short. One that is ahead is what
-// players see whose network was gone for a while, and so does one that goes on
+// are of different moments, and windows short. One that is ahead is what players
+// know from a network that was gone for a while, and what they are to be saved by
 // where the active one stands still. One that is behind takes numbers back, which
-// no playlist may (RFC 8216 §6.2.2).
+// no playlist may (RFC 8216 §6.2.2), and some players end there.
 func apart(next, now *Track) Finding {
 	if len(next.Segments) == 0 || len(now.Segments) == 0 || next.Edge() >= int64(now.Sequence) && now.Edge() >= int64(next.Sequence) {
 		return Finding{}
@@ -139,13 +151,6 @@ func mean(a, b *Track) (d time.Duration) {
 		}
 	}
 	return d / time.Duration(max(len(a.Segments)+len(b.Segments), 1))
-}
-
-func side(after bool) string {
-	if after {
-		return "after"
-	}
-	return "before"
 }
 
 func rounded(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }

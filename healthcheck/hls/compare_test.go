@@ -80,7 +80,7 @@ func TestNumbersThatGoBackAreRefusedAndThoseThatAreOnlyAheadAreNot(t *testing.T)
 		{"numbered by another clock", media("s", 90, 5, began), media("s", 100, 5, began), Limits{},
 			[]string{"!!has segments 90 to 94, and the active one 100 to 104: " + back}},
 		{"numbered from its start", media("s", 0, 5, began), media("s", 900_000_000, 5, began), Limits{}, []string{"!!" + back}},
-		{"numbered from the end of numbers", media("s", 0, 5, began), media("s", maxSequence-5, 5, began), Limits{}, []string{"!!" + back}},
+		{"numbered in thousandths of a second", media("s", 0, 5, began), media("s", 5_000_000_000, 5, began), Limits{}, []string{"!!" + back}},
 		{"without dates", undated(media("s", 90, 5, began)), undated(media("s", 100, 5, began)), Limits{}, []string{"!" + back}},
 		{"late by the same clock", media("s", 90, 5, began.Add(-20*time.Second)), media("s", 100, 5, began), Limits{}, []string{"!" + back, "!ends 20s apart"}},
 		{"of which nobody minds", media("s", 90, 5, began), media("s", 100, 5, began), Limits{Unaligned: true}, []string{"?" + back}},
@@ -106,6 +106,18 @@ func ranged(first string, ranges ...string) string {
 	return s
 }
 
+// eachDated is a playlist of media with a date for each segment.
+func eachDated(playlist string) string {
+	_, rest, _ := strings.Cut(playlist, "#EXT-X-PROGRAM-DATE-TIME:")
+	at, _, _ := strings.Cut(rest, "\n")
+	first, _ := time.Parse(time.RFC3339Nano, at)
+	parts := strings.Split(playlist, "#EXTINF")
+	for i := range parts[1:] {
+		parts[i+1] = "#EXT-X-PROGRAM-DATE-TIME:" + first.Add(time.Duration(i)*2*time.Second).Format(time.RFC3339Nano) + "\n#EXTINF" + parts[i+1]
+	}
+	return strings.Join(parts, "")
+}
+
 func TestTheSameNameUnderTheSameNumberIsNotYetTheSameSegment(t *testing.T) {
 	longer := func(length string) string {
 		return strings.ReplaceAll(undated(media("s", 100, 5, began)), "EXTINF:2.000", "EXTINF:"+length)
@@ -126,6 +138,9 @@ func TestTheSameNameUnderTheSameNumberIsNotYetTheSameSegment(t *testing.T) {
 		{"clocks that are allowed to be apart", media("s", 101, 5, began), aligned, Limits{Skew: 3 * time.Second}, nil},
 		{"clocks a little apart", media("s", 100, 5, began.Add(900*time.Millisecond)), aligned, Limits{Skew: 100 * time.Millisecond}, []string{"!ends 900ms apart"}},
 		{"clocks a little apart, by default", media("s", 100, 5, began.Add(-900*time.Millisecond)), aligned, Limits{}, nil},
+		{"a long window of rounded lengths", media("s", 1100, 5, began), // 1100 × 1 ms before the end of the other
+			strings.Replace(media("s", 0, 1105, began), "#EXT-X-PROGRAM-DATE-TIME:", "#EXT-X-PROGRAM-DATE-TIME:"+began.Add(-2211100*time.Millisecond).Format(time.RFC3339Nano)+"\n#X", 1), Limits{}, nil},
+		{"a long window with a date for each", media("s", 1100, 5, began), eachDated(media("s", 0, 1105, began.Add(-2*time.Second))), Limits{}, []string{"!!segment 1100 begins 2s after"}},
 		{"dates in one of them", undated(media("s", 101, 5, began)), aligned, Limits{}, nil},
 		{"another length", plain, longer("0.900"), Limits{}, []string{"!!segment 100 lasts 2s, and 900ms in the active one: viewers would miss a part, or see it twice; let both packagers cut at the same frames"}},
 		{"another length of which nobody minds", plain, longer("0.900"), Limits{Unaligned: true}, []string{"?segment 100 lasts"}},

@@ -63,6 +63,7 @@ type Segment struct {
 	// before; zero if there is none.
 	Date time.Time
 
+	since         int      // segments after the one that the date was told of
 	init          *Segment // what players must have before it (EXT-X-MAP); nil: nothing
 	target        string   // what to ask for; empty if it is on another server
 	offset, limit int64    // EXT-X-BYTERANGE; limit 0: all of it

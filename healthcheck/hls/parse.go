@@ -46,7 +46,7 @@ func playlistOf(media *m3u8.MediaPlaylist, body []byte, at *url.URL) (Playlist, 
 		return p, fmt.Errorf("it has more than %d segments", maxSegments)
 	}
 	var date time.Time
-	sealed := false
+	sealed, since := false, 0
 	first := media.Map // what the next segments begin with
 	var begins *Segment
 	for _, s := range media.Segments[:min(n, len(media.Segments))] {
@@ -58,7 +58,7 @@ func playlistOf(media *m3u8.MediaPlaylist, body []byte, at *url.URL) (Playlist, 
 			return p, fmt.Errorf("EXTINF:%v is no duration", s.Duration)
 		}
 		if !s.ProgramDateTime.IsZero() {
-			date = s.ProgramDateTime
+			date, since = s.ProgramDateTime, 0
 		}
 		for _, k := range s.Keys {
 			sealed = k.Method == "AES-128"
@@ -78,11 +78,12 @@ func playlistOf(media *m3u8.MediaPlaylist, body []byte, at *url.URL) (Playlist, 
 			return p, err
 		}
 		p.Segments = append(p.Segments, Segment{
-			URI: path, Duration: length, Date: date, init: begins, target: target, offset: p.offset(path, s), limit: s.Limit, sealed: sealed,
+			URI: path, Duration: length, Date: date, since: since, init: begins, target: target, offset: p.offset(path, s), limit: s.Limit, sealed: sealed,
 		})
 		if !date.IsZero() {
 			date = date.Add(length)
 		}
+		since++
 	}
 	return p, nil
 }

@@ -15,7 +15,7 @@ import (
 func tracksOf(master *m3u8.MasterPlaylist, at *url.URL) ([]Track, []string, error) {
 	var tracks []Track
 	var targets []string
-	var queries []url.Values
+	var queries []string
 	seen := make(map[string]bool)
 	add := func(uri string, t Track) error {
 		if uri == "" {
@@ -25,7 +25,7 @@ func tracksOf(master *m3u8.MasterPlaylist, at *url.URL) ([]Track, []string, erro
 		if err != nil {
 			return err
 		}
-		full := path + "?" + query.Encode()
+		full := path + "?" + query
 		if seen[full] {
 			return nil
 		}
@@ -73,7 +73,11 @@ const maxName = 16
 // parameter of their queries that is another one for each, or, without such a
 // parameter, their place. Other tracks stay known by their path alone, whatever
 // tokens their queries hold.
-func tellApart(tracks []Track, queries []url.Values) {
+func tellApart(tracks []Track, raw []string) {
+	queries := make([]url.Values, len(raw))
+	for i := range raw {
+		queries[i], _ = url.ParseQuery(raw[i]) // what is no parameter tells nothing
+	}
 	same := make(map[string][]int) // tracks by path
 	for i := range tracks {
 		same[tracks[i].URI] = append(same[tracks[i].URI], i)
@@ -112,15 +116,15 @@ func telling(list []int, queries []url.Values) (name string, found bool) {
 
 // resolve returns what to ask the upstream for, which is nothing if a URI leads
 // to another server, the path that it is known by, and its query.
-func resolve(at *url.URL, uri string) (target, path string, query url.Values, err error) {
+func resolve(at *url.URL, uri string) (target, path, query string, err error) {
 	u, err := at.Parse(uri)
 	if err != nil {
-		return "", "", nil, errors.New("a URI in it is none")
+		return "", "", "", errors.New("a URI in it is none")
 	}
 	if !own(u, at.Host) {
-		return "", u.Scheme + "://" + u.Host + u.Path, u.Query(), nil
+		return "", u.Scheme + "://" + u.Host + u.Path, u.RawQuery, nil
 	}
-	return u.RequestURI(), u.Path, u.Query(), nil
+	return u.RequestURI(), u.Path, u.RawQuery, nil
 }
 
 // own says whether a URL leads to the server that is asked by the name of host.
@@ -128,7 +132,7 @@ func resolve(at *url.URL, uri string) (target, path string, query url.Values, er
 // whatever makes that server public.
 func own(u *url.URL, host string) bool {
 	is := &url.URL{Host: host}
-	return (u.Scheme == "http" || u.Scheme == "https") && u.Opaque == "" && u.User == nil && u.Hostname() != "" &&
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Opaque == "" && u.User == nil &&
 		strings.EqualFold(u.Hostname(), is.Hostname()) && port(u) == port(is)
 }
 

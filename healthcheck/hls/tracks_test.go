@@ -47,6 +47,16 @@ func TestAStreamOfWhichNothingIsLookedAtIsNotWell(t *testing.T) {
 	}
 }
 
+func TestAPathThatBeginsLikeAHostStaysAPath(t *testing.T) {
+	const base = "//evil.example/v/"
+	s := site{
+		"/live/main.m3u8": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://10.0.0.1:80" + base + "720.m3u8\n",
+		base + "720.m3u8": media("b", 100, 5, began),
+		base + "b100.ts":  ts,
+	}
+	finds(t, Judge([]Look{lookAt(t, s, began)}, Limits{}), "!its last segment //evil.example/v/b104.ts cannot be fetched")
+}
+
 // rungs is a stream whose variants have one path and other queries.
 func rungs(now time.Time, queries ...string) site {
 	s := site{"/live/main.m3u8": "#EXTM3U\n"}
@@ -73,6 +83,7 @@ func TestTracksOfOnePathAreToldApartByTheirQueries(t *testing.T) {
 		{"beside what all have", []string{"q=1080&a=1", "q=0720&a=1"}, []string{"q=1080&a=2", "q=0720&a=2"}, "p.m3u8?q=1080 p.m3u8?q=0720", nil},
 		{"by their place", []string{"a=1&b=" + token(1), "a=1&b=" + token(2)}, []string{"a=1&b=" + token(3), "a=1&b=" + token(4)}, "p.m3u8#1 p.m3u8#2", nil},
 		{"twice the same", []string{"q=1080", "q=0720", "q=1080"}, []string{"q=1080", "q=0720"}, "p.m3u8?q=1080 p.m3u8?q=0720", nil},
+		{"by what is no parameter", []string{"a;1", "a;2"}, []string{"a;1", "a;2"}, "p.m3u8#1 p.m3u8#2", nil},
 		{"alone with its path", []string{"token=1"}, []string{"token=2"}, "p.m3u8", nil},
 		{"a rung that is gone", []string{"q=1080", "q=0720"}, []string{"q=1080", "q=0720", "q=0360"}, "p.m3u8?q=1080 p.m3u8?q=0720",
 			[]string{"!it has no variant /live/p.m3u8?q=0360"}},
