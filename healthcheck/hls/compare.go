@@ -61,8 +61,8 @@ func compareTracks(next, now *Track, limits Limits) (found []Finding) {
 		most = 2 * max(next.Target, now.Target)
 	}
 	if a, b := next.End(), now.End(); !a.IsZero() && !b.IsZero() {
-		if by := a.Sub(b).Abs(); by > most {
-			found = append(found, Finding{Fail: true, What: fmt.Sprintf("ends %s apart from the active one by their program dates, at most %s is well", rounded(by), most)})
+		if a.Sub(b).Abs() > most {
+			found = append(found, Finding{Fail: true, What: fmt.Sprintf("ends more than %s apart from the active one by their program dates", most)})
 		}
 	}
 	return found
@@ -125,8 +125,11 @@ func apart(next, now *Track) Finding {
 	case behind <= max(int64(len(now.Segments)), leastWindow+explained):
 		return Finding{What: have + "players would freeze until it has come that far"}
 	}
-	return Finding{Fail: true, Final: !late(next, now, behind), What: have +
-		"players stop, or freeze for good, when numbers go back; let both packagers number by the same clock, keep sessions on their color, or splice"}
+	const why = "players stop, or freeze for good, when numbers go back; let both packagers number by the same clock, keep sessions on their color, or splice"
+	if late(next, now, behind) { // said without numbers, which change from look to look
+		return Finding{Fail: true, What: "has only segments whose numbers the active one has left behind: " + why}
+	}
+	return Finding{Fail: true, Final: true, What: have + why}
 }
 
 // explained is by how many segments two looks can differ that are not of the same

@@ -65,9 +65,9 @@ func tracksOf(master *m3u8.MasterPlaylist, at *url.URL) ([]Track, []string, erro
 	return tracks, targets, nil
 }
 
-// maxName is the longest value of a parameter by which tracks are told apart: what
+// maxTelling is the longest value of a parameter by which tracks are told apart: what
 // is longer is a token, which is another one in the next look.
-const maxName = 16
+const maxTelling = 16
 
 // tellApart gives tracks that share a path what else they are known by: the
 // parameter of their queries that is another one for each, or, without such a
@@ -103,7 +103,7 @@ func telling(list []int, queries []url.Values) (name string, found bool) {
 	for _, name := range slices.Sorted(maps.Keys(queries[list[0]])) {
 		values := make(map[string]bool)
 		for _, i := range list {
-			if v := queries[i][name]; len(v) == 1 && len(v[0]) <= maxName {
+			if v := queries[i][name]; len(v) == 1 && len(v[0]) <= maxTelling {
 				values[v[0]] = true
 			}
 		}

@@ -44,7 +44,7 @@ func TestAColorWhoseNumbersGoBackGetsNoViewers(t *testing.T) {
 	e.lag["green1:80"] = 20 * time.Second // nothing says that it is not only late
 	g := &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e}
 	v, _ := untilTold(t, g, e, "one", 20*time.Second)
-	switchertest.Says(t, v, switcher.Wait, "/main.m3u8 at green1:80: /main.m3u8: has segments ", "let both packagers number by the same clock")
+	switchertest.Says(t, v, switcher.Wait, "/main.m3u8 at green1:80: /main.m3u8: has only segments whose numbers the active one has left behind", "let both packagers number by the same clock")
 
 	g = &Gate{Paths: []string{"/main.m3u8"}, Upstreams: dated{e}}
 	switchertest.Says(t, g.Check(t.Context(), input("two", e.now)), switcher.Refuse, "/main.m3u8 at green1:80: /main.m3u8: has segments ", "let both packagers number by the same clock")
