@@ -158,6 +158,8 @@ type HTTPVersion struct {
 // find the same ladder, and the same segments under the same numbers. If none of
 // the first 8 healthy upstreams of that color has a stream (404), or none shows it
 // whole for three target durations, it is compared with nothing.
+// URLs in playlists that have host are the upstreams' own; other servers are not
+// asked, and a stream that has playlists nowhere else does not pass.
 // gate_timeout must be longer than three target durations.
 type LiveGate struct {
 	// The name in status, plan and errors. Default: live.
@@ -171,7 +173,8 @@ type LiveGate struct {
 	MaxLag caddy.Duration `json:"max_lag,omitempty"`
 
 	// How far the ends of both colors may be apart by their program dates, 100ms
-	// to 1h. Default: two target durations.
+	// to 1h, and the same segment if that is longer than half of it. Default: two
+	// target durations, and half a segment.
 	MaxSkew caddy.Duration `json:"max_skew,omitempty"`
 
 	// Let the colors have other segments under the same numbers, and other

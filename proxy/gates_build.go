@@ -126,7 +126,7 @@ func (g *LiveGate) build(of *gateContext) (switcher.Gate, error) {
 	if g.Unaligned != nil {
 		limits.Unaligned = *g.Unaligned
 	}
-	return &livestream.Gate{Called: g.Name, Paths: g.Paths, Limits: limits, Upstreams: upstreams}, nil
+	return &livestream.Gate{Called: g.Name, Paths: g.Paths, Limits: limits, Host: g.Host, Upstreams: upstreams}, nil
 }
 
 func (g *SchemaGate) build(of *gateContext) (switcher.Gate, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/Eyevinn/hls-m3u8/m3u8"
@@ -23,13 +24,17 @@ type Looker struct {
 	// Path of the stream: of its multivariant playlist, or of its only media
 	// playlist. It may have a query.
 	Path string
+	// Host is what Upstreams send as such: what a URL with this host leads to is
+	// asked of the upstream, too. Default: as theirs, the upstream's address.
+	Host string
 	// Upstreams are asked through it.
 	Upstreams Upstreams
 }
 
 // Look fetches the playlists of the stream from the upstream at address, one
 // after the other, and with samples the beginning of each track's first and last
-// segment. now is when it begins. What leads to another server is not fetched.
+// segment, and what these begin with. now is when it begins. What leads to another
+// server is not fetched.
 func (l *Looker) Look(ctx context.Context, address string, now time.Time, samples bool) Look {
 	look := Look{At: now}
 	at, err := url.ParseRequestURI(l.Path)
@@ -37,12 +42,13 @@ func (l *Looker) Look(ctx context.Context, address string, now time.Time, sample
 		look.Err = "its path is none"
 		return look
 	}
-	at.Scheme, at.Host = "upstream", "upstream" // so that another server is told from this one
+	at.Scheme, at.Host = "http", l.host(address) // so that another server is told from this one
 	tracks, targets, err := l.begin(ctx, address, at)
 	if err != nil {
 		look.Err, look.Missing = fmt.Sprintf("%s: %s", at.Path, err), errors.Is(err, errMissing)
 		return look
 	}
+	known := make(map[place]Finding)
 	for i := range tracks {
 		t := &tracks[i]
 		if targets[i] != "" {
@@ -52,10 +58,22 @@ func (l *Looker) Look(ctx context.Context, address string, now time.Time, sample
 		}
 		if samples && t.Err == "" && !t.Away {
 			l.sample(ctx, address, t)
+			l.sampleInits(ctx, address, t, known)
 		}
 	}
 	look.Tracks = tracks
 	return look
+}
+
+// host is what the upstream at address is asked for.
+func (l *Looker) host(address string) string {
+	switch {
+	case l.Host != "":
+		return l.Host
+	case strings.HasPrefix(address, "unix/"):
+		return "localhost"
+	}
+	return address
 }
 
 // begin reads the first playlist. Tracks without a target are read already.
@@ -84,10 +102,11 @@ func (l *Looker) follow(ctx context.Context, address string, base *url.URL, targ
 	if !ok {
 		return errors.New("it is a multivariant playlist where a media playlist should be")
 	}
-	at, err := base.Parse(target)
+	at, err := url.ParseRequestURI(target) // not a reference, in which // would begin a host
 	if err != nil {
 		return err
 	}
+	at.Scheme, at.Host = base.Scheme, base.Host
 	t.Playlist, err = playlistOf(media, body, at)
 	return err
 }
@@ -111,76 +130,6 @@ func (l *Looker) playlist(ctx context.Context, address, target string) (m3u8.Pla
 		return nil, nil, errors.New(ask.Line(err.Error()))
 	}
 	return p, a.Body, nil
-}
-
-// sampled is how much of a segment is fetched.
-const sampled = 1024
-
-// sample fetches the beginning of the first and the last segment of a track.
-func (l *Looker) sample(ctx context.Context, address string, t *Track) {
-	if len(t.Segments) == 0 {
-		return
-	}
-	places := []int{0, len(t.Segments) - 1}
-	for i, name := range []string{"first", "last"} {
-		s := t.Segments[places[i]]
-		if s.target == "" || i == 1 && places[1] == 0 {
-			continue
-		}
-		if f := l.probe(ctx, address, t.Kind, s); f.What != "" {
-			f.What = fmt.Sprintf("its %s segment %s %s", name, s.URI, f.What)
-			t.Samples = append(t.Samples, f)
-		}
-	}
-}
-
-func (l *Looker) probe(ctx context.Context, address, kind string, s Segment) Finding {
-	last := s.offset + sampled - 1
-	if s.limit > 0 {
-		last = s.offset + min(s.limit, sampled) - 1
-	}
-	header := http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", s.offset, last)}}
-	a, err := l.Upstreams.Get(ctx, address, s.target, header, sampled)
-	switch {
-	case err != nil:
-		return Finding{Fail: true, What: "cannot be fetched: " + ask.Line(err.Error())}
-	case a.Status != http.StatusPartialContent && a.Status != http.StatusOK:
-		return Finding{Fail: true, What: fmt.Sprintf("cannot be fetched: answered %d", a.Status)}
-	case a.Status == http.StatusOK && s.offset > 0:
-		return Finding{Fail: true, What: "is a range of a file, and the upstream does not serve ranges"}
-	case !s.sealed && !looksLike(kind, a.Body):
-		return Finding{Fail: true, What: "is no media: it is neither MPEG-TS nor fragmented MP4"}
-	case a.Status == http.StatusOK:
-		return Finding{What: "was asked for by a range, and came whole"}
-	}
-	return Finding{}
-}
-
-// boxes are those that a segment of fragmented MP4 can begin with.
-var boxes = map[string]bool{"ftyp": true, "styp": true, "moof": true, "sidx": true, "emsg": true, "prft": true}
-
-// looksLike tells media by its first bytes.
-func looksLike(kind string, b []byte) bool {
-	if len(b) >= 8 && boxes[string(b[4:8])] || isTS(b) {
-		return true
-	}
-	switch kind {
-	case "audio": // packed audio, RFC 8216 §3.4
-		return len(b) >= 3 && (string(b[:3]) == "ID3" || b[0] == 0xff && b[1]&0xf0 == 0xf0 || b[0] == 0x0b && b[1] == 0x77)
-	case "subtitles":
-		return len(b) >= 6 && string(b[:6]) == "WEBVTT" || len(b) >= 9 && string(b[3:9]) == "WEBVTT"
-	}
-	return false
-}
-
-// isTS wants the sync byte at the beginning of each packet.
-func isTS(b []byte) bool {
-	for i := 0; i < len(b); i += 188 {
-		if b[i] != 0x47 {
-			return false
-		}
-	}
-	return len(b) >= 188
 }
 
 var _ Upstreams = (*ask.Upstreams)(nil)

@@ -23,8 +23,9 @@ type Limits struct {
 	// Lag is how far the end of the last segment may be behind now, by its
 	// program date, 1s to 24h. Default: 30s.
 	Lag time.Duration
-	// Skew is how far the two colors' ends may be apart, 100ms to 1h. Default:
-	// two target durations.
+	// Skew is how far the two colors' ends may be apart, 100ms to 1h, and if that
+	// is longer than half a segment, the same segment of both. Default: two target
+	// durations, and half a segment.
 	Skew time.Duration
 	// Unaligned lets the colors have other segments under the same numbers, and
 	// other ladders: because sessions stay on their color, or something splices.
@@ -65,6 +66,10 @@ func Judge(looks []Look, limits Limits) []Finding {
 func (r *Trail) Judge(last *Look, limits Limits) (found []Finding) {
 	if last.Err != "" {
 		return []Finding{{Fail: true, What: last.Err}}
+	}
+	if where, all := last.away(); all {
+		return []Finding{{Fail: true, What: "names only playlists on other servers, which are not looked at, as " + where +
+			": if that is the name of this service, say so with host, else watch what the upstreams have themselves"}}
 	}
 	for i := range last.Tracks {
 		t := &last.Tracks[i]

@@ -27,8 +27,9 @@ type Look struct {
 
 // Track is one media playlist of a stream.
 type Track struct {
-	// URI is its path, resolved, without query: by it both colors' tracks are
-	// told apart.
+	// URI is its path, resolved, without query: by it a track is known from look to
+	// look, and in both colors. Tracks that share a path have what tells them
+	// apart behind it: a parameter of their queries, or their place.
 	URI string
 	// Kind is "variant", or in lower case the type of a rendition, as "audio".
 	Kind string
@@ -38,8 +39,8 @@ type Track struct {
 	Err string
 	// Away says that it is on another server, which is not asked.
 	Away bool
-	// Samples say what is wrong with its first and last segment, if these were
-	// fetched.
+	// Samples say what is wrong with its first and last segment, and with what its
+	// segments begin with (EXT-X-MAP), if these were fetched.
 	Samples []Finding
 	Playlist
 }
@@ -64,9 +65,11 @@ type Segment struct {
 	// before; zero if there is none.
 	Date time.Time
 
-	target        string // what to ask for; empty if it is on another server
-	offset, limit int64  // EXT-X-BYTERANGE; limit 0: all of it
-	sealed        bool   // encrypted as a whole: its first bytes say nothing
+	since         int      // segments after the one that the date was told of
+	init          *Segment // what players must have before it (EXT-X-MAP); nil: nothing
+	target        string   // what to ask for; empty if it is on another server
+	offset, limit int64    // EXT-X-BYTERANGE; limit 0: all of it
+	sealed        bool     // encrypted as a whole: its first bytes say nothing
 }
 
 // Edge is the number of the last segment; without any, of the one before the
@@ -83,6 +86,20 @@ func (p *Playlist) End() time.Time {
 		return time.Time{}
 	}
 	return last.Date.Add(last.Duration)
+}
+
+// away says of a look that found no playlist on this server where the first of
+// them is.
+func (l *Look) away() (where string, all bool) {
+	for i := range l.Tracks {
+		if !l.Tracks[i].Away {
+			return "", false
+		}
+	}
+	if len(l.Tracks) == 0 {
+		return "", false
+	}
+	return l.Tracks[0].URI, true
 }
 
 // Target is the longest target duration of a look's tracks.

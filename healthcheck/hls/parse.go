@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"strings"
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/Eyevinn/hls-m3u8/m3u8"
@@ -23,59 +24,11 @@ func parse(body []byte) (p m3u8.Playlist, err error) {
 	if !bytes.HasPrefix(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), []byte("#EXTM3U")) {
 		return nil, errors.New("it is no HLS playlist: it does not begin with #EXTM3U")
 	}
-	p, _, err = m3u8.DecodeFrom(bytes.NewReader(body), false)
+	p, _, err = m3u8.DecodeFrom(bytes.NewReader(unquoted(body)), false)
 	if err != nil {
 		return nil, fmt.Errorf("it is no HLS playlist: %w", err)
 	}
 	return p, nil
-}
-
-// tracksOf lists what a multivariant playlist leads to; each once.
-func tracksOf(master *m3u8.MasterPlaylist, at *url.URL) ([]Track, []string, error) {
-	var tracks []Track
-	var targets []string
-	seen := make(map[string]bool)
-	add := func(uri string, t Track) error {
-		if uri == "" || seen[uri] {
-			return nil // a rendition without a URI is inside the variants
-		}
-		seen[uri] = true
-		if len(tracks) == maxTracks {
-			return fmt.Errorf("it has more than %d variants and renditions", maxTracks)
-		}
-		target, path, err := resolve(at, uri)
-		if err != nil {
-			return err
-		}
-		t.URI, t.Away = path, target == ""
-		tracks, targets = append(tracks, t), append(targets, target)
-		return nil
-	}
-	for _, v := range master.Variants {
-		if v == nil || v.Iframe {
-			continue // for seeking in pictures; no player needs them to play
-		}
-		if v.URI == "" {
-			return nil, nil, errors.New("a variant has no URI")
-		}
-		if err := add(v.URI, Track{Kind: "variant", Resolution: v.Resolution, Codecs: v.Codecs}); err != nil {
-			return nil, nil, err
-		}
-	}
-	for _, v := range master.Variants {
-		if v == nil {
-			continue
-		}
-		for _, a := range v.Alternatives {
-			if err := add(a.URI, Track{Kind: strings.ToLower(a.Type)}); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	if len(tracks) == 0 {
-		return nil, nil, errors.New("it has no variant")
-	}
-	return tracks, targets, nil
 }
 
 // playlistOf takes from a media playlist what is judged.
@@ -93,7 +46,9 @@ func playlistOf(media *m3u8.MediaPlaylist, body []byte, at *url.URL) (Playlist, 
 		return p, fmt.Errorf("it has more than %d segments", maxSegments)
 	}
 	var date time.Time
-	sealed := false
+	sealed, since := false, 0
+	first := media.Map // what the next segments begin with
+	var begins *Segment
 	for _, s := range media.Segments[:min(n, len(media.Segments))] {
 		if s == nil {
 			return p, errors.New("it is no HLS playlist: a segment is missing")
@@ -103,23 +58,68 @@ func playlistOf(media *m3u8.MediaPlaylist, body []byte, at *url.URL) (Playlist, 
 			return p, fmt.Errorf("EXTINF:%v is no duration", s.Duration)
 		}
 		if !s.ProgramDateTime.IsZero() {
-			date = s.ProgramDateTime
+			date, since = s.ProgramDateTime, 0
 		}
 		for _, k := range s.Keys {
 			sealed = k.Method == "AES-128"
 		}
-		target, path, err := resolve(at, s.URI)
+		if s.Map != nil {
+			first = s.Map
+		}
+		if first != nil {
+			var err error
+			if begins, err = initOf(first, at, sealed); err != nil {
+				return p, err
+			}
+			first = nil
+		}
+		target, path, _, err := resolve(at, s.URI)
 		if err != nil {
 			return p, err
 		}
 		p.Segments = append(p.Segments, Segment{
-			URI: path, Duration: length, Date: date, target: target, offset: s.Offset, limit: s.Limit, sealed: sealed,
+			URI: path, Duration: length, Date: date, since: since, init: begins, target: target, offset: p.offset(path, s), limit: s.Limit, sealed: sealed,
 		})
 		if !date.IsZero() {
 			date = date.Add(length)
 		}
+		since++
 	}
 	return p, nil
+}
+
+// offset is where a segment begins in its file: without an offset of its own
+// (RFC 8216 §4.3.2.2) it follows the one before.
+func (p *Playlist) offset(path string, s *m3u8.MediaSegment) int64 {
+	if n := len(p.Segments); n > 0 && s.Limit > 0 && s.Offset == 0 {
+		if before := p.Segments[n-1]; before.URI == path && before.limit > 0 {
+			return before.offset + before.limit
+		}
+	}
+	return s.Offset
+}
+
+// initOf is what an EXT-X-MAP leads to. What is encrypted as a whole begins so, too.
+func initOf(m *m3u8.Map, at *url.URL, sealed bool) (*Segment, error) {
+	if m.URI == "" {
+		return nil, errors.New("an EXT-X-MAP has no URI")
+	}
+	target, path, _, err := resolve(at, m.URI)
+	return &Segment{URI: path, target: target, offset: m.Offset, limit: m.Limit, sealed: sealed}, err
+}
+
+// ranges are those of EXT-X-MAP as they should be: the library reads them without
+// quotes, and with an offset, or not at all.
+var ranges = regexp.MustCompile(`(?m)^(#EXT-X-MAP:.*BYTERANGE=)"([0-9]+)(@[0-9]+)?"`)
+
+func unquoted(body []byte) []byte {
+	return ranges.ReplaceAllFunc(body, func(tag []byte) []byte {
+		part := ranges.FindSubmatch(tag)
+		if len(part[3]) == 0 {
+			part[3] = []byte("@0")
+		}
+		return slices.Concat(part[1:]...)
+	})
 }
 
 // targetIn reads the tag itself: the library raises what it says to the longest
@@ -137,17 +137,4 @@ func targetIn(body []byte) time.Duration {
 		return time.Duration(seconds) * time.Second
 	}
 	return 0
-}
-
-// resolve returns what to ask the upstream for, which is nothing if a URI leads
-// to another server, and the path that it is known by.
-func resolve(at *url.URL, uri string) (target, path string, err error) {
-	u, err := at.Parse(uri)
-	if err != nil {
-		return "", "", errors.New("a URI in it is none")
-	}
-	if u.Host != at.Host || u.Scheme != at.Scheme || u.User != nil {
-		return "", u.Scheme + "://" + u.Host + u.Path, nil
-	}
-	return u.RequestURI(), u.Path, nil
 }

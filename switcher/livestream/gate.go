@@ -49,6 +49,9 @@ type Gate struct {
 	Paths []string
 	// Limits of what is well.
 	Limits hls.Limits
+	// Host that Upstreams send, of which URLs in playlists are the upstream's own.
+	// Default: the upstream's address.
+	Host string
 	// Upstreams are asked through it. Required.
 	Upstreams hls.Upstreams
 
@@ -131,7 +134,7 @@ func (g *Gate) look(ctx context.Context, p switcher.GateInput, streams []*stream
 	var looking sync.WaitGroup
 	for _, s := range streams {
 		looking.Go(func() {
-			l := &hls.Looker{Path: s.path, Upstreams: g.Upstreams}
+			l := &hls.Looker{Path: s.path, Host: g.Host, Upstreams: g.Upstreams}
 			onAir := s.air.look(ctx, l, p)
 			var all sync.WaitGroup
 			defer all.Wait()
