@@ -31,7 +31,8 @@ type Service struct {
 	Checks []*Check `json:"checks,omitempty"`
 
 	// How to choose an upstream inside a pool: least_inflight, round_robin
-	// or hash (by client). Default: least_inflight.
+	// or hash (by client). Default: least_inflight, for which WebSockets and
+	// server-sent events, which mostly rest, count only where another is to go.
 	Balance string `json:"balance,omitempty"`
 
 	// What a client is known by, so that it keeps its color during a ramp.

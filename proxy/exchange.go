@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/greenroom-proxy/greenroom/internal/resume"
+	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
 // A Forwarder sends one request to one upstream and relays what it answers:
@@ -100,6 +101,9 @@ type Exchange struct {
 	// Leak counts the response if it is media. nil: nobody does.
 	Leak *leak
 
+	// ledger is told what the exchange has turned out to be. nil: nobody is.
+	ledger interface{ became(switcher.StreamKind) }
+
 	flow
 
 	mu       sync.Mutex
@@ -108,6 +112,14 @@ type Exchange struct {
 	cause    error             // guarded by mu; not nil: was cut
 	detached bool              // guarded by mu
 	finish   func()            // called once, by whoever ends the exchange
+}
+
+// Became says what the exchange has turned out to be.
+func (x *Exchange) Became(k switcher.StreamKind) {
+	x.kind.Store(uint32(k))
+	if x.ledger != nil {
+		x.ledger.became(k)
+	}
 }
 
 // Onward is what a forwarder needs to continue a body from another upstream.

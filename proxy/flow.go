@@ -19,9 +19,6 @@ type flow struct {
 	last     atomic.Int64  // when a byte last moved, in Unix nanoseconds; 0: not yet looked at
 }
 
-// Became says what the exchange has turned out to be.
-func (f *flow) Became(k switcher.StreamKind) { f.kind.Store(uint32(k)) }
-
 // Opened says that the response has begun.
 func (f *flow) Opened() { f.open.Store(true) }
 

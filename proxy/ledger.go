@@ -33,7 +33,8 @@ type entry struct {
 	endpoint *switcher.Endpoint // changed under part.mu, by the handler
 	wanted   atomic.Bool        // the usher has been told of it
 	over     atomic.Bool
-	pulse    pulse // guarded by part.mu
+	pulse    pulse       // guarded by part.mu
+	rests    atomic.Bool // counts as resting on endpoint; changed under part.mu
 
 	part       *ledgerPart
 	prev, next *entry // guarded by part.mu
@@ -44,7 +45,7 @@ func (l *ledger) open(service string, about about, started time.Time, lease swit
 	at := rand.Uint64() % uint64(len(l.parts))
 	e := &entry{service: service, about: about, started: started, lease: lease, endpoint: endpoint, part: &l.parts[at]}
 	e.Upstream = endpoint.Address()
-	e.finish = e.close
+	e.finish, e.ledger = e.close, e
 	endpoint.Begin()
 	e.part.mu.Lock()
 	defer e.part.mu.Unlock()
@@ -68,10 +69,32 @@ func (e *entry) close() {
 	if e.next != nil {
 		e.next.prev = e.prev
 	}
-	e.part.mu.Unlock()
+	if e.rests.Load() {
+		e.rests.Store(false)
+		e.endpoint.Stir()
+	}
 	e.over.Store(true) // nobody moves it any more
+	e.part.mu.Unlock()
 	e.endpoint.End()
 	e.lease.Release()
+}
+
+// became counts what mostly rests apart. It costs all else nothing.
+func (e *entry) became(k switcher.StreamKind) {
+	if k.Rests() == e.rests.Load() {
+		return
+	}
+	e.part.mu.Lock()
+	defer e.part.mu.Unlock()
+	switch {
+	case e.over.Load() || k.Rests() == e.rests.Load():
+	case k.Rests():
+		e.rests.Store(true)
+		e.endpoint.Rest()
+	default:
+		e.rests.Store(false)
+		e.endpoint.Stir()
+	}
 }
 
 // moves takes the exchange to another endpoint, on a lease of its own if that is
@@ -84,6 +107,10 @@ func (e *entry) moves(to *switcher.Endpoint, lease *switcher.Lease) {
 	}
 	e.part.mu.Lock()
 	defer e.part.mu.Unlock()
+	if e.rests.Load() {
+		to.Rest()
+		e.endpoint.Stir()
+	}
 	e.endpoint = to
 	if lease != nil {
 		e.lease = *lease

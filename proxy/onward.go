@@ -96,7 +96,7 @@ func (t *trip) Another() (upstream string, ok bool) {
 		}
 	}
 	for _, c := range colors {
-		to := table.Pools.Of(c).Pick(t.edge.config.balance, t.client.hash, t.tried, time.Now())
+		to := table.Pools.Of(c).Pick(t.balance, t.client.hash, t.tried, time.Now())
 		if to != nil && t.goTo(to, c) {
 			t.tried = append(t.tried, to)
 			return to.Address(), true

@@ -23,6 +23,7 @@ type trip struct {
 	started  time.Time
 	preview  preview
 	client   client
+	balance  switcher.Balance
 	session  switcher.Session // 0: none
 	strayed  bool             // it has left the color that it was pinned to
 	about    about
@@ -43,7 +44,16 @@ func newTrip(e *edge, r *http.Request) *trip {
 		client:  e.config.Sticky.client(e.name, ip, r),
 		about:   aboutRequest(r, ip, e.config.TruncateClients),
 		session: e.config.Pin.session(r),
+		balance: balanceFor(e.config.balance, r),
 	}
+}
+
+// balanceFor tells requests from what will be a stream that mostly rests.
+func balanceFor(b switcher.Balance, r *http.Request) switcher.Balance {
+	if webSocketRequest(r) != wsNone || r.Header.Get("Accept") == "text/event-stream" {
+		return b.ForStreams()
+	}
+	return b
 }
 
 // run answers the request, and counts it if no upstream's answer was relayed.
@@ -129,7 +139,7 @@ func (t *trip) choose() (x *entry, settled bool, err error) {
 	t.lease = lease
 	pool := lease.Pool()
 	pick := func() *switcher.Endpoint {
-		return pool.Pick(t.edge.config.balance, t.client.hash, t.tried, time.Now())
+		return pool.Pick(t.balance, t.client.hash, t.tried, time.Now())
 	}
 	endpoint := pick()
 	if endpoint == nil {

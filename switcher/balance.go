@@ -14,18 +14,35 @@ type Balance uint8
 // The ways to balance; all respect weights.
 const (
 	// LeastInflight takes the upstream with the fewest exchanges running in
-	// proportion to its weight; equal ones take turns by weight.
+	// proportion to its weight; equal ones take turns by weight. WebSockets and
+	// server-sent events, which mostly rest, do not count: else one that comes
+	// back without any would get all requests.
 	LeastInflight Balance = iota
 	// RoundRobin takes them in turn.
 	RoundRobin
 	// Hash keeps a client on one upstream (rendezvous hashing: an upstream
 	// that comes or goes moves only its own share of clients).
 	Hash
+	leastOpen // LeastInflight of all, those that rest included
 )
 
 var balanceNames = [...]string{"least_inflight", "round_robin", "hash"}
 
-func (b Balance) String() string { return balanceNames[min(int(b), len(balanceNames)-1)] }
+func (b Balance) String() string {
+	if b == leastOpen {
+		b = LeastInflight
+	}
+	return balanceNames[min(int(b), len(balanceNames)-1)]
+}
+
+// ForStreams is how to balance what will be a WebSocket or server-sent events:
+// under LeastInflight, those that are open count.
+func (b Balance) ForStreams() Balance {
+	if b == LeastInflight {
+		return leastOpen
+	}
+	return b
+}
 
 // ParseBalance reads least_inflight, round_robin or hash.
 func ParseBalance(s string) (Balance, error) {
@@ -68,16 +85,16 @@ func (p *Pool) pick(b Balance, key, turn uint64, available func(*Endpoint) bool)
 	case Hash:
 		return p.hash(key, available)
 	}
-	return p.leastInflight(turn, available)
+	return p.leastInflight(turn, b == leastOpen, available)
 }
 
-func (p *Pool) leastInflight(turn uint64, available func(*Endpoint) bool) (best *Endpoint) {
+func (p *Pool) leastInflight(turn uint64, resting bool, available func(*Endpoint) bool) (best *Endpoint) {
 	var load, weight, total int64 // of the best, and the weights of all its equals
 	for _, e := range p.endpoints {
 		if !available(e) {
 			continue
 		}
-		l, w := e.inflight.Load(), e.weight()
+		l, w := e.load(resting), e.weight()
 		switch here, there := l*weight, load*w; {
 		case best == nil || here < there:
 			best, load, weight, total = e, l, w, w
@@ -88,7 +105,7 @@ func (p *Pool) leastInflight(turn uint64, available func(*Endpoint) bool) (best 
 	if best == nil || total == weight {
 		return best
 	}
-	equal := func(e *Endpoint) bool { return available(e) && e.inflight.Load()*weight == load*e.weight() }
+	equal := func(e *Endpoint) bool { return available(e) && e.load(resting)*weight == load*e.weight() }
 	if e := p.inTurn(turn, total, equal); e != nil {
 		return e
 	}
@@ -163,6 +180,21 @@ type Ejection struct {
 	// For how long.
 	For time.Duration
 }
+
+// load is what counts for balancing.
+func (e *Endpoint) load(resting bool) int64 {
+	if resting {
+		return e.inflight.Load()
+	}
+	return max(0, e.inflight.Load()-e.resting.Load())
+}
+
+// Rest counts an exchange that has begun as one that mostly rests; Stir gives the
+// count back, before its End.
+func (e *Endpoint) Rest() { e.resting.Add(1) }
+
+// Stir ends what Rest began.
+func (e *Endpoint) Stir() { e.resting.Add(-1) }
 
 // Begin counts an exchange on the endpoint; End gives the count back.
 func (e *Endpoint) Begin() { e.inflight.Add(1) }

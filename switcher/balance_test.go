@@ -82,6 +82,33 @@ func TestTheLeastLoadedUpstreamIsTakenInProportionToItsWeight(t *testing.T) {
 	}
 }
 
+func TestOneThatComesBackWithoutStreamsGetsItsShareOfRequests(t *testing.T) {
+	p := pool(t, 1, 1)
+	old, back := p.Endpoints()[0], p.Endpoints()[1]
+	for range 5000 {
+		old.Begin()
+		old.Rest()
+	}
+	for range 100 {
+		p.Pick(switcher.LeastInflight, 0, nil, time.Now()).Begin()
+	}
+	if n := back.Inflight(); n != 50 {
+		t.Errorf("%d of 100 requests", n)
+	}
+	for range 100 {
+		if e := p.Pick(switcher.LeastInflight.ForStreams(), 0, nil, time.Now()); e != back {
+			t.Fatal("a new stream goes to where there are more")
+		}
+	}
+	for range 5000 {
+		old.Stir()
+		old.End()
+	}
+	if e := p.Pick(switcher.LeastInflight, 0, nil, time.Now()); e == nil || old.Inflight() != 50 {
+		t.Errorf("%d are left", old.Inflight())
+	}
+}
+
 func TestOnlyTheClientsOfARemovedUpstreamMove(t *testing.T) {
 	b := newBed(t, switcher.Config{}, "app")
 	set := func(addresses string) *switcher.Pool {

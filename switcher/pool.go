@@ -117,6 +117,7 @@ type Endpoint struct {
 	ejected  atomic.Int64 // until, in Unix nanoseconds; 0: not ejected
 	fails    atomic.Int32 // consecutive connect errors
 	inflight atomic.Int64
+	resting  atomic.Int64 // of these
 }
 
 // Upstream returns the address, weight and metadata as last announced.

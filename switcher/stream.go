@@ -37,6 +37,9 @@ func (k StreamKind) String() string {
 	return fmt.Sprintf("StreamKind(%d)", uint8(k))
 }
 
+// Rests reports a kind that mostly rests: what is open says little of the load.
+func (k StreamKind) Rests() bool { return k == StreamWebSocket || k == StreamSSE }
+
 // StreamKinds lists all kinds.
 func StreamKinds() []StreamKind {
 	kinds := make([]StreamKind, streamKinds)
