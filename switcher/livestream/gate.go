@@ -4,6 +4,7 @@ package livestream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,20 +83,30 @@ func (g *Gate) Check(ctx context.Context, p switcher.GateInput) switcher.Verdict
 		return g.last
 	}
 	g.watched = g.wanted(p, g.watched)
-	g.look(ctx, g.watched, p.Now, false)
+	if !g.look(ctx, g.watched, p.Now, false) {
+		g.watched = slices.DeleteFunc(g.watched, func(w *watch) bool { return len(w.looks) == 0 })
+		return unseen
+	}
 	v := g.judge(p)
 	if v.Decision == switcher.Pass { // now it is worth to fetch segments
-		g.look(ctx, g.watched, p.Now, true)
+		if !g.look(ctx, g.watched, p.Now, true) {
+			return unseen
+		}
 		v = g.judge(p)
 	}
 	g.last, g.at = v, p.Now
 	return v
 }
 
+// unseen is the verdict of a round that was called off.
+var unseen = switcher.Verdict{Reason: "the check was called off while the streams were looked at"}
+
 // plan judges what one look can.
 func (g *Gate) plan(ctx context.Context, p switcher.GateInput) switcher.Verdict {
 	watched := g.wanted(p, nil)
-	g.look(ctx, watched, p.Now, true)
+	if !g.look(ctx, watched, p.Now, true) {
+		return unseen
+	}
 	found, odd, final := g.findings(watched)
 	if len(found) > 0 {
 		return closed(found, final)
@@ -204,18 +215,22 @@ func (g *Gate) wanted(p switcher.GateInput, before []*watch) (list []*watch) {
 
 // look adds a look to each watch. It forgets those that are older than what is
 // judged, so that a stream that has stood still for once is fresh again one day.
-// With samples it repeats the latest look.
-func (g *Gate) look(ctx context.Context, watched []*watch, now time.Time, samples bool) {
+// With samples it repeats the latest look. It reports false if the round was called
+// off meanwhile: what fails then is no fault of a stream, and not added.
+func (g *Gate) look(ctx context.Context, watched []*watch, now time.Time, samples bool) bool {
 	places := make(chan struct{}, atOnce)
 	var looking sync.WaitGroup
 	for _, w := range watched {
 		places <- struct{}{}
 		looking.Go(func() {
 			defer func() { <-places }()
-			ctx, cancel := context.WithTimeout(ctx, lookFor)
+			timed, cancel := context.WithTimeout(ctx, lookFor)
 			defer cancel()
 			l := hls.Looker{Path: w.path, Upstreams: g.Upstreams}
-			look := l.Look(ctx, w.address, now, samples && !w.onAir)
+			look := l.Look(timed, w.address, now, samples && !w.onAir)
+			if calledOff(ctx) {
+				return
+			}
 			if n := len(w.looks); n > 0 && w.looks[n-1].At.Equal(now) {
 				w.looks = w.looks[:n-1]
 			}
@@ -227,7 +242,10 @@ func (g *Gate) look(ctx context.Context, watched []*watch, now time.Time, sample
 		})
 	}
 	looking.Wait()
+	return !calledOff(ctx)
 }
+
+func calledOff(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // every is the time between two looks: a quarter of the shortest target duration.
 func (g *Gate) every() time.Duration {
