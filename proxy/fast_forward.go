@@ -87,39 +87,47 @@ func (l *light) cause() error {
 }
 
 // roundTrip sends the request and returns the response. On a connection that had
-// been idle it may fail without having been seen, and is then sent again.
+// been idle it may fail without having been seen, and is then sent once more. If
+// it is what upstreams die of, it gets no further by itself.
 func (l *light) roundTrip() (*http.Response, error) {
-	pool := l.to.pool.Load()
+	c, pool, idled, err := l.connect(false)
+	if err != nil {
+		return nil, err
+	}
+	res, err := l.exchange(&l.first, pool, c)
+	if err == nil || !idled || !repeatable(l.a.r.Method, err) || l.cause() != nil {
+		return res, err
+	}
+	if c, pool, _, err = l.connect(true); err != nil {
+		return nil, err
+	}
+	return l.exchange(new(fastExchange), pool, c)
+}
+
+// connect takes a connection, and a fresh one where there can be one.
+func (l *light) connect(fresh bool) (c *h1.Conn, pool *h1.Pool, idled bool, err error) {
+	pool = l.to.pool.Load()
 	if pool == nil {
 		pool = l.t.poolFor(l.to)
 	}
-	x := &l.first
 	for {
-		c := pool.Idle(time.Now())
-		idled := c != nil
-		if !idled {
-			var err error
-			c, idled, err = l.dial(pool)
-			if errors.Is(err, h1.ErrPoolClosed) {
-				pool = l.t.poolFor(l.to)
-				continue
-			}
-			if err != nil {
-				return nil, err
+		if !fresh {
+			if c = pool.Idle(time.Now()); c != nil {
+				return c, pool, true, nil
 			}
 		}
-		res, err := l.exchange(x, pool, c)
-		if err == nil || !idled || !repeatable(l.a.r.Method, err) || l.cause() != nil {
-			return res, err
+		c, idled, err = l.dial(pool, fresh)
+		if !errors.Is(err, h1.ErrPoolClosed) {
+			return c, pool, idled, err
 		}
-		x = new(fastExchange)
+		pool = l.t.poolFor(l.to)
 	}
 }
 
 // dial waits for a connection as long as anybody wants it. It is made by another
 // goroutine, so that the stack that takes is not kept for as long as a stream
 // lasts, and by a context that leaves no trace in the request's.
-func (l *light) dial(pool *h1.Pool) (c *h1.Conn, idled bool, err error) {
+func (l *light) dial(pool *h1.Pool, fresh bool) (c *h1.Conn, idled bool, err error) {
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(l.a.r.Context()))
 	defer stop(nil)
 	d := &dialing{stop: stop}
@@ -135,7 +143,7 @@ func (l *light) dial(pool *h1.Pool) (c *h1.Conn, idled bool, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c, idled, err = pool.Get(ctx, time.Now())
+		c, idled, err = lender(fresh)(pool, ctx, time.Now())
 	}()
 	<-done
 	d.unwatch()

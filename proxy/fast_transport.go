@@ -42,20 +42,14 @@ type fastPatience struct {
 }
 
 // RoundTrip implements http.RoundTripper. Where to dial is in the request's
-// context, as for Caddy's transports.
+// context, as for Caddy's transports. What failed on a connection that had been
+// idle is sent once more, over a fresh one.
 func (t *fastTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	upstream, network, address := r.URL.Host, "tcp", r.URL.Host
-	if info, ok := reverseproxy.GetDialInfo(r.Context()); ok {
-		upstream, network, address = info.Upstream.Dial, info.Network, info.Address
+	res, again, err := t.try(r, false)
+	if !again {
+		return res, err
 	}
-	for {
-		res, again, err := t.try(t.poolOf(upstream, network, address), r)
-		if !again {
-			return res, err
-		}
-		if r.Body == nil {
-			continue
-		}
+	if r.Body != nil {
 		if r.GetBody == nil {
 			return nil, err
 		}
@@ -67,20 +61,45 @@ func (t *fastTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		copied.Body = body
 		r = &copied
 	}
+	res, _, err = t.try(r, true)
+	return res, err
+}
+
+// connect takes a connection, and a fresh one where there can be one.
+func (t *fastTransport) connect(r *http.Request, fresh bool) (pool *h1.Pool, c *h1.Conn, idled bool, err error) {
+	upstream, network, address := r.URL.Host, "tcp", r.URL.Host
+	if info, ok := reverseproxy.GetDialInfo(r.Context()); ok {
+		upstream, network, address = info.Upstream.Dial, info.Network, info.Address
+	}
+	for {
+		pool = t.poolOf(upstream, network, address)
+		c, idled, err = lender(fresh)(pool, r.Context(), time.Now())
+		if !errors.Is(err, h1.ErrPoolClosed) {
+			return pool, c, idled, err
+		}
+	}
+}
+
+// lender is how to ask a pool for a connection.
+func lender(fresh bool) func(*h1.Pool, context.Context, time.Time) (*h1.Conn, bool, error) {
+	if fresh {
+		return (*h1.Pool).Fresh
+	}
+	return (*h1.Pool).Get
 }
 
 // try is one exchange. again: it failed on a connection that had been idle, as
 // it does on one that the upstream was closing.
-func (t *fastTransport) try(pool *h1.Pool, r *http.Request) (res *http.Response, again bool, err error) {
+func (t *fastTransport) try(r *http.Request, fresh bool) (res *http.Response, again bool, err error) {
 	ctx := r.Context()
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.GetConn != nil {
 		trace.GetConn(r.URL.Host)
 	}
-	c, idled, err := pool.Get(ctx, time.Now())
+	pool, c, idled, err := t.connect(r, fresh)
 	if err != nil {
 		closeBody(r)
-		return nil, errors.Is(err, h1.ErrPoolClosed), err
+		return nil, false, err
 	}
 	if trace != nil && trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: c.NetConn(), Reused: idled})

@@ -34,10 +34,12 @@ func (s *Switcher) askGates(ctx context.Context, r *run, now time.Time) {
 	for i, m := range r.members {
 		inputs[i] = gateCall{m.config.Gates, r.input(m, now)}
 	}
-	r.checking, r.asked = true, now
+	ctx, cancel := context.WithCancel(ctx)
+	r.checking, r.asked, r.recall = true, now, cancel
 	round := r.round
 	patience := min(gatePatience, r.waiting.Add(time.Duration(r.cut.GateTimeout)).Sub(now))
 	s.gating.Go(func() {
+		defer cancel()
 		verdicts := askAll(ctx, inputs, patience)
 		select {
 		case s.checked <- checked{r, round, inputs, verdicts}:

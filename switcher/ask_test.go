@@ -104,3 +104,42 @@ func TestAStaleVerdictMovesNothing(t *testing.T) {
 		b.at("app", switcher.Steady, 100)
 	})
 }
+
+func TestNoGateIsAskedOnAboutAColorThatIsSafeToStop(t *testing.T) {
+	for name, c := range map[string]struct {
+		ramp string
+		end  func(*bed)
+	}{
+		"aborted before the first step": {"", func(b *bed) { _, err := b.Abort(b.Context(), request("app")); b.must(err) }},
+		"aborted in a ramp":             {"10:1s", func(b *bed) { _, err := b.Abort(b.Context(), request("app")); b.must(err) }},
+		"rolled back":                   {"10:1s", func(b *bed) { _, err := b.rollback("app"); b.must(err) }},
+		"stranded":                      {"10:1s", func(b *bed) { b.health("app", green, false) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				asked := make(chan context.Context, 1)
+				g := gateFunc(func(ctx context.Context, p switcher.GateInput) switcher.Verdict {
+					if p.Step < p.Steps {
+						return switcher.Verdict{Decision: switcher.Pass}
+					}
+					asked <- ctx
+					<-ctx.Done()
+					return switcher.Verdict{}
+				})
+				b := newBed(t, switcher.Config{Gates: []switcher.Gate{g}}, "app")
+				later(func() (switcher.Receipt, error) { return b.cutover(green, c.ramp, "app") })
+				round := <-asked
+				if b.view("app").Green.SafeToStop {
+					t.Error("green is safe to stop while its gates are asked")
+				}
+				c.end(b)
+				for !b.view("app").Green.SafeToStop {
+					pass(10 * time.Millisecond)
+				}
+				if round.Err() == nil {
+					t.Error("green is safe to stop, and a gate is still being asked about it")
+				}
+			})
+		})
+	}
+}

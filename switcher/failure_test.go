@@ -201,6 +201,29 @@ func TestAPacedGateIsAskedOnceInAWhileAndAlwaysForAPlan(t *testing.T) {
 	})
 }
 
+func TestAPacedGateForgetsWhatItSaidInARoundThatWasCalledOff(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		asked := make(chan struct{}, 9)
+		gate := &switcher.Paced{Every: time.Hour, Gate: gateFunc(func(ctx context.Context, _ switcher.GateInput) switcher.Verdict {
+			if asked <- struct{}{}; len(asked) == 1 {
+				<-ctx.Done()
+				return switcher.Verdict{Reason: "canceled"}
+			}
+			return switcher.Verdict{Decision: switcher.Pass}
+		})}
+		b := newBed(t, switcher.Config{Gates: []switcher.Gate{gate}}, "app")
+		later(func() (switcher.Receipt, error) { return b.cutover(green, "", "app") })
+		pass(time.Second)
+		_, err := b.Hold(t.Context(), request("app"))
+		b.must(err)
+		pass(time.Second)
+		_, err = b.Resume(t.Context(), request("app"))
+		b.must(err)
+		pass(time.Second)
+		b.at("app", switcher.Steady, 100)
+	})
+}
+
 func TestAGateIsToldOfTheMoveAndItsUpstreams(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var seen []switcher.GateInput

@@ -55,10 +55,14 @@ func TestAfterAMoveThatWasFollowedNoLeaseNamesTheOldColor(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	var given atomic.Bool // before, it hears and cannot follow
 	next := b.succeed(switcher.Hooks{Moved: func(moved []switcher.Followed) {
-		follow(moved)
+		if given.Load() {
+			follow(moved)
+		}
 	}}, "app")
 	b.give(next)
+	given.Store(true)
 	var epoch, safe atomic.Uint64
 	var c crowd
 	c.start(t, func(n int) {

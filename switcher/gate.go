@@ -8,7 +8,8 @@ import (
 )
 
 // Gate is a condition that must hold before a cutover takes its next step.
-// An implementation must be safe for concurrent use, and return when ctx ends.
+// An implementation must be safe for concurrent use, and return when ctx ends: its
+// time is up, or, if ctx is canceled, nobody wants to know any more.
 type Gate interface {
 	// Name is what status, plan and errors call the gate.
 	Name() string

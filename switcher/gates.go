@@ -2,6 +2,7 @@ package switcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -83,6 +84,9 @@ func (g *Paced) Check(ctx context.Context, p GateInput) Verdict {
 	}
 	v := g.Gate.Check(ctx, p)
 	v.Gate = g.Name()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return v // of a round that was called off: it says nothing of the next
+	}
 	g.mu.Lock()
 	g.last, g.of = v, p
 	g.of.Upstreams = PerColor[[]UpstreamState]{}

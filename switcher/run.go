@@ -19,6 +19,7 @@ type run struct {
 	stepAt   time.Time // when the current step began
 	round    int       // a gate check of an earlier round is ignored
 	checking bool      // a gate check of this round is under way
+	recall   func()    // ends that check, if it has not ended; nil: there was none
 	asked    time.Time // when the gates were last asked
 	waiting  time.Time // since when closed gates are waited for; zero: not
 	verdicts []Verdict
@@ -182,10 +183,15 @@ func (r *run) enter(cut Cutover, phase Phase) {
 	}
 }
 
-// void has what gates are being asked take no step.
+// void has what gates are being asked take no step, and tells them to ask no
+// further: what they send to a color is not to come when it is safe to stop.
 func (r *run) void() {
 	r.round++
 	r.checking = false
+	if r.recall != nil {
+		r.recall()
+		r.recall = nil
+	}
 }
 
 // again forgets what gates have said, so that they are asked afresh.
@@ -233,6 +239,7 @@ func (s *Switcher) undo(r *run, result Result, by Undoing, detail string, err er
 // end closes the books on a move: members that no other move has taken over
 // are steady again. err is what waiting commands get.
 func (s *Switcher) end(r *run, result Result, detail string, err error) {
+	r.void()
 	now := time.Now()
 	move := Move{
 		ID: r.cut.ID, Kind: r.cut.Kind, From: r.cut.From, To: r.cut.To, By: r.cut.By, Reason: r.cut.Reason,

@@ -15,7 +15,8 @@ func (s *Switcher) Understudy(ctx context.Context) error {
 }
 
 // TakeOver makes this process the owner of the state: it is read anew, and moves
-// that were under way in the other process go on here.
+// that were under way in the other process go on here. That one hears how all is
+// served: it may still hold a color for sessions, of which nothing is known here.
 func (s *Switcher) TakeOver(ctx context.Context) error {
 	state, err := s.load(ctx)
 	if err != nil {
@@ -28,15 +29,18 @@ func (s *Switcher) TakeOver(ctx context.Context) error {
 			s.dormant = make(map[string]ServiceState)
 		}
 		tables := make(map[int]*Table)
+		all := make([]change, 0, len(s.machines))
 		for name, m := range s.machines {
 			if stored, ok := s.dormant[name]; ok {
 				m.state, m.doubt = stored, ""
 				delete(s.dormant, name)
 			}
 			tables[m.svc.slot] = m.table()
+			all = append(all, change{m: m})
 		}
 		s.board.Store(s.board.Load().with(tables))
 		s.resume(true)
+		s.tell(all)
 	})
 }
 

@@ -3,6 +3,8 @@ package switcher_test
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -89,6 +91,43 @@ func TestATakeoverTakesARampUpWithoutAHoldAndADrainAsItIs(t *testing.T) {
 		release()
 		pass(time.Second)
 		next.at("drain", switcher.Steady, 100)
+	})
+}
+
+// It hears of it while it cannot follow yet, and follows when it has handed over.
+func TestSessionsThatWereHeldAtATakeoverMoveInTheProcessBeforeToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBed(t, pinning, "app", "still")
+		b.goes("app", blue, "one", "two")
+		release := b.work("app", 0, 1)
+		_, err := b.cutover(green, "", "app")
+		b.must(err)
+		b.goes("app", blue, "one", "two")
+		heard := make(map[string]switcher.Followed)
+		next := b.succeed(switcher.Hooks{
+			Elsewhere: func(service string, c switcher.Color) int64 { return b.Service(service).Inflight(c) },
+			Moved: func(moved []switcher.Followed) {
+				for _, f := range moved {
+					heard[f.Service] = f
+				}
+			},
+		}, "app", "still")
+		b.give(next)
+		next.goes("app", green, "one", "two")
+		for service, want := range map[string]switcher.Followed{
+			"app":   {Service: "app", Generation: next.view("app").Generation, Active: green, Split: switcher.All(green), Phase: switcher.Draining},
+			"still": {Service: "still", Generation: next.view("still").Generation, Active: blue, Split: switcher.All(blue), Phase: switcher.Steady},
+		} {
+			if got := heard[service]; got != want {
+				t.Errorf("the process before heard %+v, want %+v", got, want)
+			}
+		}
+		b.must(b.Follow(slices.Collect(maps.Values(heard))))
+		b.goes("app", green, "one", "two")
+		b.goes("still", blue, "one")
+		release()
+		pass(time.Second)
+		next.at("app", switcher.Steady, 100)
 	})
 }
 

@@ -42,7 +42,11 @@ func TestUnderCancellationsAnswersStayWithTheirQuestions(t *testing.T) {
 	for g := range 12 {
 		all.Go(func() {
 			for i := range 150 {
-				c, _, err := p.Get(context.Background(), time.Now())
+				lend := p.Get
+				if i%5 == 0 {
+					lend = p.Fresh
+				}
+				c, _, err := lend(context.Background(), time.Now())
 				if err != nil {
 					t.Error(err)
 					return

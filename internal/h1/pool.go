@@ -54,7 +54,7 @@ type Pool struct {
 	stats   Stats     // guarded by mu; the counts
 }
 
-// waiter is a Get at the bound of MaxOpen.
+// waiter is a Get or Fresh at the bound of MaxOpen.
 type waiter struct{ granted chan grant }
 
 // grant is a connection, or leave to dial one, or an error.
@@ -80,8 +80,19 @@ func NewPool(c Config) *Pool {
 // before any byte of an answer may not have been seen. An error is of dialing,
 // ErrPoolClosed, or the context's.
 func (p *Pool) Get(ctx context.Context, now time.Time) (c *Conn, idled bool, err error) {
+	return p.get(ctx, now, false)
+}
+
+// Fresh is Get for who wants no connection that is idle now: it makes one. At the
+// bound of MaxOpen the longest idle one ends for it, or it waits as Get does, and
+// what it then gets may have been used: idled says so.
+func (p *Pool) Fresh(ctx context.Context, now time.Time) (c *Conn, idled bool, err error) {
+	return p.get(ctx, now, true)
+}
+
+func (p *Pool) get(ctx context.Context, now time.Time, fresh bool) (c *Conn, idled bool, err error) {
 	for {
-		c, wait, err := p.next(now)
+		c, wait, err := p.next(fresh)
 		if err != nil {
 			return nil, false, err
 		}
@@ -100,18 +111,26 @@ func (p *Pool) Get(ctx context.Context, now time.Time) (c *Conn, idled bool, err
 	}
 }
 
-// next takes an idle connection, or leave to dial, or a place in the queue.
-func (p *Pool) next(now time.Time) (*Conn, *waiter, error) {
+// next takes an idle connection, unless it is to be a fresh one, or leave to dial,
+// or a place in the queue.
+func (p *Pool) next(fresh bool) (*Conn, *waiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, nil, ErrPoolClosed
 	}
-	if c := p.takeLocked(); c != nil {
-		return c, nil, nil
+	if !fresh {
+		if c := p.takeLocked(); c != nil {
+			return c, nil, nil
+		}
 	}
 	if p.config.MaxOpen == 0 || p.open < p.config.MaxOpen {
 		p.open++
+		return nil, nil, nil
+	}
+	if len(p.idle) > 0 { // only for a fresh one: its place is that one's
+		_ = p.idle[0].Close()
+		p.idle = slices.Delete(p.idle, 0, 1)
 		return nil, nil, nil
 	}
 	w := &waiter{make(chan grant, 1)}

@@ -5,6 +5,7 @@ package livestream
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -78,7 +79,9 @@ func (g *Gate) Check(ctx context.Context, p switcher.GateInput) switcher.Verdict
 	}
 	if p.Planned() {
 		streams := g.wanted(p, nil)
-		g.look(ctx, p, streams, true)
+		if !g.look(ctx, p, streams, true) {
+			return unseen
+		}
 		return g.judge(p, streams)
 	}
 	if !g.watching.TryLock() {
@@ -93,10 +96,14 @@ func (g *Gate) Check(ctx context.Context, p switcher.GateInput) switcher.Verdict
 		return g.last
 	}
 	g.streams = g.wanted(p, g.streams)
-	g.look(ctx, p, g.streams, false)
+	if !g.look(ctx, p, g.streams, false) {
+		return unseen
+	}
 	v := g.judge(p, g.streams)
 	if v.Decision == switcher.Pass { // now it is worth to fetch segments
-		g.look(ctx, p, g.streams, true)
+		if !g.look(ctx, p, g.streams, true) {
+			return unseen
+		}
 		v = g.judge(p, g.streams)
 	}
 	if v.Decision == switcher.Refuse {
@@ -105,6 +112,9 @@ func (g *Gate) Check(ctx context.Context, p switcher.GateInput) switcher.Verdict
 	g.last, g.at = v, p.Now
 	return v
 }
+
+// unseen is the verdict of a round that was called off.
+var unseen = switcher.Verdict{Reason: "the check was called off while the streams were looked at"}
 
 // wanted are the streams of now: what is known of before, and what is new.
 func (g *Gate) wanted(p switcher.GateInput, before []*stream) (list []*stream) {
@@ -128,8 +138,9 @@ func (g *Gate) wanted(p switcher.GateInput, before []*stream) (list []*stream) {
 }
 
 // look looks once at all streams, at the same time. With samples it fetches
-// segments, too.
-func (g *Gate) look(ctx context.Context, p switcher.GateInput, streams []*stream, samples bool) {
+// segments, too. It reports false if the round was called off meanwhile: what fails
+// then is no fault of a stream, and not noted.
+func (g *Gate) look(ctx context.Context, p switcher.GateInput, streams []*stream, samples bool) bool {
 	places := make(chan struct{}, atOnce)
 	var looking sync.WaitGroup
 	for _, s := range streams {
@@ -142,16 +153,21 @@ func (g *Gate) look(ctx context.Context, p switcher.GateInput, streams []*stream
 				places <- struct{}{}
 				all.Go(func() {
 					defer func() { <-places }()
-					ctx, cancel := context.WithTimeout(ctx, lookFor)
+					timed, cancel := context.WithTimeout(ctx, lookFor)
 					defer cancel()
-					look := l.Look(ctx, w.address, p.Now, samples)
-					w.note(s.path, &look, onAir, g.Limits)
+					look := l.Look(timed, w.address, p.Now, samples)
+					if !calledOff(ctx) {
+						w.note(s.path, &look, onAir, g.Limits)
+					}
 				})
 			}
 		})
 	}
 	looking.Wait()
+	return !calledOff(ctx)
 }
+
+func calledOff(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // judge says whether all streams are well, and have been watched for long enough.
 func (g *Gate) judge(p switcher.GateInput, streams []*stream) switcher.Verdict {

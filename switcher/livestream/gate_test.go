@@ -1,8 +1,10 @@
 package livestream
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +89,49 @@ func TestAStreamThatIsNotThereYetIsWaitedFor(t *testing.T) {
 	p := input("one", e.now)
 	p.Upstreams.Green = nil
 	switchertest.Says(t, g.Check(t.Context(), p), switcher.Wait, "green has no healthy upstream to watch")
+}
+
+// leaving are upstreams whose caller leaves while it asks them.
+type leaving struct {
+	*encoders
+	leave func()
+	at    string // what is asked for then: the end of a path
+}
+
+func (l leaving) Get(ctx context.Context, address, target string, h http.Header, most int64) (ask.Answer, error) {
+	if strings.HasSuffix(target, l.at) {
+		l.leave()
+		return ask.Answer{}, ctx.Err()
+	}
+	return l.encoders.Get(ctx, address, target, h, most)
+}
+
+func TestWhatIsSeenWhileARoundIsCalledOffIsNotHeldAgainstAStream(t *testing.T) {
+	for _, at := range []string{".m3u8", ".ts"} {
+		e := newEncoders()
+		g := &Gate{Paths: []string{"/main.m3u8"}, Upstreams: e}
+		callOff := func(id string) {
+			t.Helper()
+			ctx, leave := context.WithCancel(t.Context())
+			g.Upstreams = leaving{e, leave, at}
+			switchertest.Says(t, g.Check(ctx, input(id, e.now)), switcher.Wait, "called off")
+			g.Upstreams = e
+		}
+		if at == ".m3u8" {
+			callOff("") // a plan
+			callOff("one")
+		}
+		switchertest.Says(t, g.Check(t.Context(), input("one", e.now)), switcher.Wait, "is watched for 6s")
+		for range 30 {
+			e.set(func() { e.now = e.now.Add(200 * time.Millisecond) })
+			if e.now.Sub(began) < 6*time.Second {
+				switchertest.Says(t, g.Check(t.Context(), input("one", e.now)), switcher.Wait, "is watched")
+			}
+		}
+		e.set(func() { e.now = e.now.Add(time.Second) })
+		callOff("one")
+		switchertest.Says(t, g.Check(t.Context(), input("one", e.now)), switcher.Pass, "fresh for 6s")
+	}
 }
 
 func TestAPlanLooksOnce(t *testing.T) {
