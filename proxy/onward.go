@@ -119,7 +119,5 @@ func (t *trip) goTo(to *switcher.Endpoint, c switcher.Color) bool {
 	}
 	e.moves(to, &lease)
 	t.lease = lease
-	e.ending.Store(false) // it has left what it was to leave
-	e.wanted.Store(false)
 	return true
 }
