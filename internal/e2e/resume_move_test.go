@@ -108,6 +108,10 @@ func TestADownloadMovesToTheOtherColorAsOftenAsItsDrainEnds(t *testing.T) {
 				t.Error(err)
 			}
 			e.until("all is over", func() bool { return inflight(e, switcher.Blue)+inflight(e, switcher.Green) == 0 })
+			v := e.view()
+			if left := map[switcher.Color]switcher.PoolView{switcher.Blue: v.Blue, switcher.Green: v.Green}[to]; v.Active != to.Other() || !left.SafeToStop {
+				t.Errorf("%+v", v)
+			}
 			if t.Failed() {
 				e.explain()
 			}
