@@ -108,6 +108,7 @@ type Exchange struct {
 
 	mu       sync.Mutex
 	end      func(cause error) // guarded by mu; nil: it cannot end but by a cut
+	late     *time.Timer       // guarded by mu; cuts what is asked to end, and does not
 	cut      func(cause error) // guarded by mu; nil: nothing to cut yet
 	cause    error             // guarded by mu; not nil: was cut
 	detached bool              // guarded by mu
@@ -186,22 +187,44 @@ func (x *Exchange) OnEnd(f func(cause error)) {
 // longer than patience, or cannot be asked. Later calls do nothing, and return
 // false.
 func (x *Exchange) End(cause error, patience time.Duration) bool {
-	if x.ending.Swap(true) {
-		return false
-	}
+	ask := x.toEnd(cause, patience)
+	return ask != nil && ask()
+}
+
+// toEnd notes that the exchange is to end where it is now, and returns what asks
+// it to; nil: it has been asked.
+func (x *Exchange) toEnd(cause error, patience time.Duration) (ask func() bool) {
 	x.mu.Lock()
-	f := x.end
-	x.mu.Unlock()
-	if f == nil {
-		return x.Cut(cause)
+	defer x.mu.Unlock()
+	if x.ending.Swap(true) {
+		return nil
 	}
-	f(cause)
-	time.AfterFunc(patience, func() {
-		if x.ending.Load() { // it has not moved away instead
+	f := x.end
+	if f == nil {
+		return func() bool { return x.Cut(cause) }
+	}
+	var late *time.Timer
+	late = time.AfterFunc(patience, func() {
+		x.mu.Lock()
+		is := x.late == late
+		x.mu.Unlock()
+		if is { // it has not moved away instead
 			x.Cut(cause)
 		}
 	})
-	return true
+	x.late = late
+	return func() bool { f(cause); return true }
+}
+
+// stays takes back that the exchange is to end: it has left what it was to leave.
+func (x *Exchange) stays() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.ending.Store(false)
+	if x.late != nil {
+		x.late.Stop()
+		x.late = nil
+	}
 }
 
 // Detach hands the exchange to a tunnel that goes on after the handler has

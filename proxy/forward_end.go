@@ -43,6 +43,18 @@ func newFarewell(kind switcher.StreamKind, wake func(error)) *farewell {
 	return nil
 }
 
+// farewellOf is newFarewell for a response, but for one whose bytes have a coding:
+// its messages do not show, and what the edge writes behind them would be no part
+// of it. gRPC compresses within its messages.
+func farewellOf(h http.Header, kind switcher.StreamKind, wake func(error)) *farewell {
+	for _, coding := range h["Content-Encoding"] {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return nil
+		}
+	}
+	return newFarewell(kind, wake)
+}
+
 // ask is an Exchange's OnEnd.
 func (f *farewell) ask(cause error) {
 	f.mu.Lock()

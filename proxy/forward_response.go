@@ -25,7 +25,7 @@ func (a *attempt) relay(res *http.Response) error {
 	a.x.Became(kind)
 	a.x.Opened()
 	stays := a.goOn(res)
-	bye := newFarewell(kind, func(cause error) { a.cancel(cause) })
+	bye := farewellOf(res.Header, kind, func(cause error) { a.cancel(cause) })
 	if bye != nil {
 		a.x.OnEnd(bye.ask)
 	}

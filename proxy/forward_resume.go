@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/greenroom-proxy/greenroom/internal/resume"
+	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
 // goOn replaces the body of a download by one that goes on from other upstreams,
@@ -25,10 +26,30 @@ func (a *attempt) goOn(res *http.Response) resume.Reason {
 	options := a.x.Onward.Options
 	options.Next = a.continuation(plan)
 	res.Body = resume.NewBody(ctx, res.Body, resume.NewTransfer(plan, options))
-	if a.x.Onward.Leaves {
+	if a.leaves() {
 		a.x.OnEnd(func(cause error) { a.cancel(cause) }) // it goes on from the other color
 	}
 	return ""
+}
+
+// leaves reports whether a body goes on from the other color when it is to end.
+// What has messages ends between two of them instead.
+func (a *attempt) leaves() bool {
+	return a.x.Onward.Leaves && a.x.streamKind() == switcher.StreamDownload
+}
+
+// leg is the context of a continuation. It ends when the exchange is to leave where
+// it is now, which may have been asked since it came there.
+func (a *attempt) leg(ctx context.Context) context.Context {
+	if !a.leaves() {
+		return ctx
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	a.x.OnEnd(cancel)
+	if a.x.ending.Load() {
+		cancel(errEvicted)
+	}
+	return ctx
 }
 
 // continuation asks the upstreams that the Exchange names for the rest. The
@@ -43,7 +64,7 @@ func (a *attempt) continuation(plan resume.Plan) resume.Next {
 		if err != nil {
 			return nil, err
 		}
-		tc := a.f.transportContext(ctx, a, to)
+		tc := a.f.transportContext(a.leg(ctx), a, to)
 		out := a.outgoing().WithContext(tc)
 		u := *out.URL
 		u.Host = tc.urlHost(to)

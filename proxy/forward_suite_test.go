@@ -22,7 +22,7 @@ import (
 // speaks HTTP/1.1 in plaintext and waits without limit for a 100 Continue.
 func testForwarder(t *testing.T, newForwarder func(t *testing.T) Forwarder) {
 	suites := []map[string]func(*testing.T, Forwarder){
-		fieldTests, responseTests, bodyTests, failureTests, webSocketTests, extendedConnectTests, replayTests,
+		fieldTests, responseTests, bodyTests, failureTests, webSocketTests, extendedConnectTests, replayTests, endTests,
 	}
 	for _, suite := range suites {
 		for name, test := range suite {

@@ -114,16 +114,36 @@ func (e *entry) moves(to *switcher.Endpoint, lease *switcher.Lease) {
 	e.endpoint = to
 	if lease != nil {
 		e.lease = *lease
+		e.stays()
+		e.wanted.Store(false)
 	}
 }
 
-// unpin lets the session that the exchange is part of leave its color, so that
-// its client does not come back to what the exchange was to leave.
-func (e *entry) unpin() {
+// leaves reports whether the exchange is to leave a color, and is still there.
+func (e *entry) leaves(c switcher.Color) bool {
 	e.part.mu.Lock()
-	lease := e.lease
+	defer e.part.mu.Unlock()
+	return e.leavesLocked(c)
+}
+
+func (e *entry) leavesLocked(c switcher.Color) bool {
+	return e.lease.Color == c && e.wanted.Load() && !e.over.Load()
+}
+
+// endOn is End for what is still to leave a color. First the session that the
+// exchange is part of may leave too, so that its client does not come back there.
+func (e *entry) endOn(c switcher.Color, cause error, patience time.Duration) bool {
+	e.part.mu.Lock()
+	lease, ask := e.lease, (func() bool)(nil)
+	if e.leavesLocked(c) {
+		ask = e.toEnd(cause, patience)
+	}
 	e.part.mu.Unlock()
+	if ask == nil {
+		return false
+	}
 	lease.Unpin()
+	return ask()
 }
 
 // place is where it is now.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -93,6 +94,7 @@ func (t *trip) Another() (upstream string, ok bool) {
 		colors = append(colors, e.lease.Color.Other())
 		if e.ending.Load() {
 			colors = colors[1:]
+			t.tried = slices.DeleteFunc(t.tried, func(at *switcher.Endpoint) bool { return at == e.endpoint }) // it has not failed
 		}
 	}
 	for _, c := range colors {
@@ -119,7 +121,5 @@ func (t *trip) goTo(to *switcher.Endpoint, c switcher.Color) bool {
 	}
 	e.moves(to, &lease)
 	t.lease = lease
-	e.ending.Store(false) // it has left what it was to leave
-	e.wanted.Store(false)
 	return true
 }

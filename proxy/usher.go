@@ -172,8 +172,7 @@ func (u *usher) run(at post, job *eviction) {
 			part := time.Second / time.Duration(len(batch))
 			time.Sleep(time.Until(second.Add(-time.Second + time.Duration(i)*part + rand.N(part))))
 			job.awaitTurn(quota)
-			e.unpin()
-			if e.End(errEvicted, endPatience) {
+			if e.endOn(at.color, errEvicted, endPatience) {
 				u.mu.Lock()
 				job.ended++
 				u.mu.Unlock()
@@ -199,7 +198,7 @@ func (u *usher) batch(at post, job *eviction) (batch []*entry, quota int) {
 	pace, healthy := u.pace(at.service), u.healthy(at.service, at.color)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	job.wanted = slices.DeleteFunc(job.wanted, func(e *entry) bool { return e.over.Load() })
+	job.wanted = slices.DeleteFunc(job.wanted, func(e *entry) bool { return !e.leaves(at.color) })
 	quota = pace.quota(job.initial, healthy)
 	if u.press != nil {
 		quota = max(quota, u.press(len(job.wanted)))

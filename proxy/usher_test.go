@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -193,5 +194,63 @@ func TestADrainThatBeginsAnewCountsAnew(t *testing.T) {
 				t.Errorf("round %d: %d before, %d after", round, before, ended)
 			}
 		}
+	})
+}
+
+// moveIdle moves an exchange to the idle color, as a download does.
+func moveIdle(t *testing.T, e *entry, s *switcher.Service) {
+	t.Helper()
+	lease, ok := s.AcquireIdle()
+	if !ok {
+		t.Fatal("no lease")
+	}
+	e.moves(lease.Pool().Endpoints()[0], &lease)
+}
+
+func TestAStreamThatHasMovedToTheOtherColorIsNotEnded(t *testing.T) {
+	for name, pace := range map[string]int{"while it waits for its second": 1, "within its second": 2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, s := stage(t)
+				l, p := new(ledger), &parting{ends: map[switcher.Color]int{}}
+				p.enter(t, l, s, false, switcher.StreamDownload)
+				time.Sleep(time.Millisecond)
+				moved := p.enter(t, l, s, false, switcher.StreamDownload)
+				u := newUsher(l, Pace{PerSecond: pace}, yesAlways)
+				u.show("app", switcher.Blue, time.Now(), everything)
+				synctest.Wait()
+				moveIdle(t, moved, s)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				equal(t, "ended", p.of(switcher.Blue), 1)
+				equal(t, "ended of the other color", p.of(switcher.Green), 0)
+				equal(t, "counted", u.endedOf(post{"app", switcher.Blue}), 1)
+				u.show("app", switcher.Green, time.Now(), everything)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				equal(t, "ended there when it is to", p.of(switcher.Green), 1)
+			})
+		})
+	}
+}
+
+func TestAStreamThatMovesIsNotCutBecauseOfWhereItWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, s := stage(t)
+		e := enter(t, new(ledger), s, false)
+		defer e.close()
+		var cut atomic.Bool
+		e.OnEnd(func(error) {})
+		e.OnCut(func(error) { cut.Store(true) })
+		equal(t, "asked", e.End(errEvicted, endPatience), true)
+		moveIdle(t, e, s)
+		time.Sleep(endPatience / 2)
+		equal(t, "asked there", e.End(errEvicted, endPatience), true)
+		time.Sleep(endPatience - time.Millisecond)
+		synctest.Wait()
+		equal(t, "cut", cut.Load(), false)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		equal(t, "cut when it was late there", cut.Load(), true)
 	})
 }

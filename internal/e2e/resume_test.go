@@ -14,8 +14,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/greenroom-proxy/greenroom/switcher"
 )
 
 // film is what all upstreams of a library have.
@@ -210,52 +208,6 @@ func TestABodyThatCannotBeContinuedIsCutAndNeverWrong(t *testing.T) {
 				t.Error("bytes were carried")
 			}
 		})
-	}
-}
-
-func TestADownloadMovesToTheOtherColorWhenItsDrainEnds(t *testing.T) {
-	content := film(4 << 20)
-	release := make(chan struct{})
-	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("ETag", `"v1"`)
-		if r.Header.Get("If-Match") == "" {
-			w.Header().Set("Accept-Ranges", "bytes")
-			w.Header().Set("Content-Length", strconv.Itoa(len(content)))
-			_, _ = w.Write(content[:1<<20])
-			_ = http.NewResponseController(w).Flush()
-			select {
-			case <-r.Context().Done():
-			case <-release:
-			}
-			return
-		}
-		http.ServeContent(w, r, "film.mp4", time.Time{}, bytes.NewReader(content))
-	})
-	defer close(release)
-	e := newEdge(t, checkedApp(newBackend(t, slow).address, newBackend(t, slow).address, "resume any_color\nevict 100"))
-	e.start()
-	e.healthy()
-	done := make(chan error, 1)
-	go func() {
-		_, body, err := download(context.Background(), http.DefaultClient, "http://"+e.http+"/film.mp4", "")
-		if err == nil && !bytes.Equal(body, content) {
-			err = fmt.Errorf("%d wrong bytes", len(body))
-		}
-		done <- err
-	}()
-	e.until("the download is on blue", func() bool { return e.view().Blue.Inflight == 1 })
-	out := e.cli("cutover", "app", "--to", "green", "--drain-timeout", "1s")
-	if out.code != 0 {
-		t.Error(out)
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	if v := e.view(); v.Active != switcher.Green || v.Blue.Inflight != 0 || !v.Blue.SafeToStop {
-		t.Errorf("%+v", v)
-	}
-	if t.Failed() {
-		e.explain()
 	}
 }
 
