@@ -98,6 +98,15 @@ func lookAt(t *testing.T, s site, now time.Time) Look {
 	return l.Look(t.Context(), "10.0.0.1:80", now, true)
 }
 
+// judge judges a stream by looks at it, the oldest first.
+func judge(looks []Look, limits Limits) []Finding {
+	var r Trail
+	for i := range looks {
+		r.Add(&looks[i])
+	}
+	return r.Judge(&looks[len(looks)-1], limits)
+}
+
 // finds fails unless the findings are as said: each a part of a finding, with a
 // mark: "!" it fails, "!!" it is final, "?" it is only odd.
 func finds(t *testing.T, found []Finding, want ...string) {
@@ -136,7 +145,7 @@ func TestAStreamIsSeenAsItIs(t *testing.T) {
 	if first.Segments[4].URI != "/live/v/a104.ts" {
 		t.Errorf("got %+v", first.Segments)
 	}
-	finds(t, Judge([]Look{look}, Limits{}))
+	finds(t, judge([]Look{look}, Limits{}))
 }
 
 func TestWhatIsWrongWithAStreamIsNamed(t *testing.T) {
@@ -201,7 +210,7 @@ func TestWhatIsWrongWithAStreamIsNamed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := well(100, began)
 			c.spoil(s)
-			finds(t, Judge([]Look{lookAt(t, s, began)}, Limits{}), c.want...)
+			finds(t, judge([]Look{lookAt(t, s, began)}, Limits{}), c.want...)
 		})
 	}
 }
@@ -212,9 +221,9 @@ func TestByteRangesAreAskedFor(t *testing.T) {
 			"#EXTINF:2,\n#EXT-X-BYTERANGE:376@188\nall.ts\n#EXTINF:2,\n#EXT-X-BYTERANGE:376@564\nall.ts\n#EXTINF:2,\n#EXT-X-BYTERANGE:188@940\nall.ts\n",
 		"/live/all.ts": "x" + ts[1:],
 	}
-	finds(t, Judge([]Look{lookAt(t, s, began)}, Limits{}))
+	finds(t, judge([]Look{lookAt(t, s, began)}, Limits{}))
 	s["/live/all.ts"] = "whole:" + s["/live/all.ts"]
-	finds(t, Judge([]Look{lookAt(t, s, began)}, Limits{}), "!does not serve ranges", "!does not serve ranges")
+	finds(t, judge([]Look{lookAt(t, s, began)}, Limits{}), "!does not serve ranges", "!does not serve ranges")
 }
 
 func TestFreshnessIsJudgedByHowAStreamMovesOn(t *testing.T) {
@@ -244,10 +253,10 @@ func TestFreshnessIsJudgedByHowAStreamMovesOn(t *testing.T) {
 			if c.want != "" {
 				want = []string{c.want}
 			}
-			finds(t, Judge(looks, Limits{}), want...)
+			finds(t, judge(looks, Limits{}), want...)
 		})
 	}
-	if Watch(&Look{Tracks: []Track{{Playlist: Playlist{Target: 2 * time.Second}}, {Playlist: Playlist{Target: 6 * time.Second}}}}) != 18*time.Second {
+	if Watch((&Look{Tracks: []Track{{Playlist: Playlist{Target: 2 * time.Second}}, {Playlist: Playlist{Target: 6 * time.Second}}}}).Target()) != 18*time.Second {
 		t.Error("a stream is to be watched for three target durations")
 	}
 }
@@ -260,7 +269,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nx?q=1\n#EXT-X-STREAM-INF:BANDWIDTH=2\n//10.0.0.1:80/live/x?q=2\n"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		look := lookAt(t, site{"/live/main.m3u8": string(body), "/live/x": string(body)}, began)
-		Judge([]Look{look, look}, Limits{})
+		judge([]Look{look, look}, Limits{})
 		Compare(&look, &look, Limits{})
 	})
 }

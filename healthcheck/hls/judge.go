@@ -44,23 +44,10 @@ const maxName = 80
 
 // Watch is how long a stream is watched before it can be judged: three target
 // durations.
-func Watch(l *Look) time.Duration { return watch(l.Target()) }
+func Watch(target time.Duration) time.Duration { return 3 * target }
 
-// Judge says what is wrong with a stream at one upstream, by looks at it, the
-// oldest first.
-func Judge(looks []Look, limits Limits) []Finding {
-	if len(looks) == 0 {
-		return []Finding{{Fail: true, What: "has not been looked at"}}
-	}
-	var r Trail
-	for i := range looks {
-		r.Add(&looks[i])
-	}
-	return r.Judge(&looks[len(looks)-1], limits)
-}
-
-// Judge says what is wrong with a stream, by the latest look at it and by how it
-// moved on before. Freshness can only be judged of what was watched: a playlist
+// Judge says what is wrong with a stream at one upstream, by the latest look at it
+// and by how it moved on before. Freshness can only be judged of what was watched: a playlist
 // that has not moved on for 1.5 target durations fails until it does, and one that
 // had not for 3 until it has been well for 3. Less is worth a word.
 func (r *Trail) Judge(last *Look, limits Limits) (found []Finding) {

@@ -44,7 +44,7 @@ func mp4(tag string) asked {
 func (a asked) look(t *testing.T) []Finding {
 	t.Helper()
 	l := Looker{Path: "/live/main.m3u8", Upstreams: a}
-	return Judge([]Look{l.Look(t.Context(), "10.0.0.1:80", began, true)}, Limits{})
+	return judge([]Look{l.Look(t.Context(), "10.0.0.1:80", began, true)}, Limits{})
 }
 
 func TestWhatSegmentsBeginWithMustBeThere(t *testing.T) {

@@ -25,7 +25,7 @@ func TestWhatIsNamedByTheHostOfTheServiceIsItsOwn(t *testing.T) {
 			delete(s, "/live/v/b104.ts")
 			l := Looker{Path: "/live/main.m3u8", Host: c.host, Upstreams: s}
 			look := l.Look(t.Context(), c.address, began, true)
-			finds(t, Judge([]Look{look}, Limits{}), "!/live/v/720.m3u8: its last segment /live/v/b104.ts cannot be fetched")
+			finds(t, judge([]Look{look}, Limits{}), "!/live/v/720.m3u8: its last segment /live/v/b104.ts cannot be fetched")
 			now := lookAt(t, well(100, began), began)
 			finds(t, Compare(&look, &now, Limits{}))
 		})
@@ -41,7 +41,7 @@ func TestAStreamOfWhichNothingIsLookedAtIsNotWell(t *testing.T) {
 		if look.Err != "" {
 			t.Errorf("%s: %s", base, look.Err)
 		}
-		finds(t, Judge([]Look{look}, Limits{}), "!names only playlists on other servers, which are not looked at, as "+strings.ReplaceAll(base, "me@", "")+
+		finds(t, judge([]Look{look}, Limits{}), "!names only playlists on other servers, which are not looked at, as "+strings.ReplaceAll(base, "me@", "")+
 			"v/360.m3u8: if that is the name of this service, say so with host")
 		finds(t, Compare(&look, &look, Limits{}))
 	}
@@ -54,7 +54,7 @@ func TestAPathThatBeginsLikeAHostStaysAPath(t *testing.T) {
 		base + "720.m3u8": media("b", 100, 5, began),
 		base + "b100.ts":  ts,
 	}
-	finds(t, Judge([]Look{lookAt(t, s, began)}, Limits{}), "!its last segment //evil.example/v/b104.ts cannot be fetched")
+	finds(t, judge([]Look{lookAt(t, s, began)}, Limits{}), "!its last segment //evil.example/v/b104.ts cannot be fetched")
 }
 
 // rungs is a stream whose variants have one path and other queries.
@@ -97,7 +97,7 @@ func TestTracksOfOnePathAreToldApartByTheirQueries(t *testing.T) {
 			if got := strings.Join(tracks, " "); got != c.tracks {
 				t.Errorf("got %s, want %s", got, c.tracks)
 			}
-			finds(t, Judge([]Look{next}, Limits{}))
+			finds(t, judge([]Look{next}, Limits{}))
 			finds(t, Compare(&next, &now, Limits{}), c.want...)
 		})
 	}
@@ -112,5 +112,5 @@ func TestEachTrackOfOnePathIsJudged(t *testing.T) {
 		l := Looker{Path: "/live/main.m3u8", Upstreams: s}
 		looks = append(looks, l.Look(t.Context(), "10.0.0.1:80", now, false))
 	}
-	finds(t, Judge(looks, Limits{}), "!/live/p.m3u8?q=0720: has had no new segment for")
+	finds(t, judge(looks, Limits{}), "!/live/p.m3u8?q=0720: has had no new segment for")
 }

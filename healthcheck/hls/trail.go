@@ -78,7 +78,7 @@ func (c *course) add(t *Track, at time.Time) {
 		c.moved = at
 	}
 	c.seen, c.target, c.sequence, c.edge = at, t.Target, t.Sequence, t.Edge()
-	oldest := at.Add(-watch(t.Target))
+	oldest := at.Add(-Watch(t.Target))
 	for len(c.stalls) > 0 && c.stalls[0].until.Before(oldest) {
 		c.stalls = c.stalls[1:]
 	}
@@ -91,21 +91,19 @@ func (c *course) add(t *Track, at time.Time) {
 // yet, since when it is, and for how long it must be.
 func (r *Trail) Watching() (since time.Time, least time.Duration, watching bool) {
 	for _, c := range r.courses {
-		if c.watched >= watch(c.target) {
+		if c.watched >= Watch(c.target) {
 			continue
 		}
-		if !watching || c.since.After(since) || c.since.Equal(since) && watch(c.target) > least {
-			since, least = c.since, watch(c.target)
+		if !watching || c.since.After(since) || c.since.Equal(since) && Watch(c.target) > least {
+			since, least = c.since, Watch(c.target)
 		}
 		watching = true
 	}
 	return since, least, watching
 }
 
-// watch is how long a track is watched, and slow how long it may have no new
-// segment (RFC 8216 §6.2.1).
-func watch(target time.Duration) time.Duration { return 3 * target }
-func slow(target time.Duration) time.Duration  { return 3 * target / 2 }
+// slow is how long a track may have no new segment (RFC 8216 §6.2.1).
+func slow(target time.Duration) time.Duration { return 3 * target / 2 }
 
 // fresh judges how a track moved on. Its texts stay the same while it stands
 // still.
@@ -121,8 +119,8 @@ func (c *course) fresh() []Finding {
 		longest = max(longest, s.last)
 	}
 	switch {
-	case longest > watch(c.target):
-		return []Finding{{Fail: true, What: fmt.Sprintf("had no new segment for more than %s, and must go on for as long, with a target duration of %s", watch(c.target), c.target)}}
+	case longest > Watch(c.target):
+		return []Finding{{Fail: true, What: fmt.Sprintf("had no new segment for more than %s, and must go on for as long, with a target duration of %s", Watch(c.target), c.target)}}
 	case longest > slow(c.target):
 		return []Finding{{What: fmt.Sprintf("had no new segment for more than %s, with a target duration of %s", slow(c.target), c.target)}}
 	}

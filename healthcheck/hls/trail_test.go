@@ -79,8 +79,8 @@ func TestAStreamThatGoesBackAgainAndAgainIsSaidToOnce(t *testing.T) {
 
 func TestALongNameDoesNotHideWhatIsSaid(t *testing.T) {
 	long := "/" + strings.Repeat("x", 10_000) + ".m3u8"
-	finds(t, Judge([]Look{{Tracks: []Track{{URI: long, Err: "answered 404"}}}}, Limits{}), "!x.m3u8: answered 404")
-	for _, f := range Judge([]Look{{Tracks: []Track{{URI: long, Err: "answered 404"}}}}, Limits{}) {
+	finds(t, judge([]Look{{Tracks: []Track{{URI: long, Err: "answered 404"}}}}, Limits{}), "!x.m3u8: answered 404")
+	for _, f := range judge([]Look{{Tracks: []Track{{URI: long, Err: "answered 404"}}}}, Limits{}) {
 		if len(f.What) > 2*maxName {
 			t.Errorf("%d bytes: %s", len(f.What), f.What)
 		}

@@ -53,7 +53,7 @@ func (w *watch) note(path string, look, onAir *hls.Look, limits hls.Limits) {
 // longest is how long the stream is watched.
 func (s *stream) longest() (d time.Duration) {
 	for _, w := range s.watched {
-		d = max(d, 3*w.target)
+		d = max(d, hls.Watch(w.target))
 	}
 	return d
 }
